@@ -1,0 +1,3 @@
+//! The BPF verifier's stack and register liveness analysis, as Linux computes it.
+#![forbid(unsafe_code)]
+pub mod bpf;

@@ -1,0 +1,3 @@
+//! The `livediff` program.
+#![forbid(unsafe_code)]
+fn main() {}
