@@ -4,6 +4,9 @@
 //! analyzer is given [`Loaded`] and never sees [`Said`].
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "file")]
+pub mod file;
+mod hex;
 pub mod insn;
 mod loaded;
 mod said;

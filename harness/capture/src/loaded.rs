@@ -7,6 +7,7 @@ pub struct Loaded {
     /// The instructions as passed to `BPF_PROG_LOAD`, with one change that makes them independent of the run: in
     /// the first half of a map load (`BPF_PSEUDO_MAP_FD`, `_IDX`, `_VALUE`, `_IDX_VALUE`) `imm` is an index into
     /// [`Loaded::maps`] instead of a file descriptor.
+    #[serde(with = "crate::hex::insns")]
     pub insns: Vec<Insn>,
     /// `enum bpf_prog_type`.
     pub prog_type: u32,
@@ -63,6 +64,7 @@ pub struct Map {
     pub inner: Option<MapShape>,
     /// The bytes of a frozen map that programs cannot write (`BPF_F_RDONLY_PROG`) and that can be read directly
     /// (an array of one entry): one value. The verifier folds loads from it into constants.
+    #[serde(with = "crate::hex::optional_bytes")]
     pub rdonly_value: Option<Vec<u8>>,
     /// For an instruction array: the instruction index of each entry at load time (`xlated_off`).
     pub insn_array: Option<Vec<u32>>,

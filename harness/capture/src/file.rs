@@ -1,0 +1,289 @@
+//! Captures as files: one program each, self-contained.
+//!
+//! ```text
+//! file   = "livediff capture " version "\n" frame
+//! frame  = one zstd frame that holds the JSON of a `Capture`
+//! ```
+//!
+//! The first line is plain text, so that `head -1` tells a stranger what the file is and a reader of the wrong
+//! version can say so before it decompresses anything. Instructions are JSON strings of 16 hexadecimal digits,
+//! their 8 bytes in the order of `struct bpf_insn` on a little-endian machine.
+//!
+//! A capture may come from anybody. Reading is bounded in bytes and in instructions, and ends in an error that
+//! names the file and the place; it does not panic.
+
+use crate::Capture;
+use std::{
+    fs, io,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+use thiserror::Error;
+
+/// The version that this crate writes, and the only one that it reads.
+pub const VERSION: u32 = 1;
+/// The extension of capture files.
+pub const EXTENSION: &str = "capture";
+/// Most bytes of JSON that a capture may decompress to: the longest log that the kernel takes, four times over.
+pub const MAX_JSON: u64 = 256 << 20;
+/// Most instruction slots of a program: the kernel refuses longer ones (`BPF_COMPLEXITY_LIMIT_INSNS`).
+pub const MAX_INSNS: usize = 1_000_000;
+
+const MAGIC: &str = "livediff capture ";
+/// Longest first line that is looked at.
+const MAX_HEADER: usize = 64;
+/// Captures are written once and kept in repositories.
+const LEVEL: i32 = 19;
+
+/// Why a capture could not be read or written.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// The file could not be opened, read, or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The bytes are no capture.
+    #[error("{path}: {source}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: FormatError,
+    },
+}
+
+/// What is wrong with the bytes of a capture.
+#[derive(Debug, Error)]
+pub enum FormatError {
+    /// The first line is not that of a capture.
+    #[error("not a capture: a capture begins with the line `{MAGIC}{VERSION}`")]
+    Magic,
+    /// Written by a newer or older program.
+    #[error(
+        "capture version {0}; this program reads version {VERSION}: record it again, or use the program that wrote it"
+    )]
+    Version(u32),
+    /// The compressed part is damaged or cut.
+    #[error("damaged or cut short: decompression stopped after {at} bytes of text: {source}")]
+    Compression {
+        /// Bytes of JSON that came out before the damage.
+        at: u64,
+        /// What the decompressor said.
+        source: io::Error,
+    },
+    /// The text would exceed [`MAX_JSON`].
+    #[error("the text is longer than {MAX_JSON} bytes, the most that a capture may hold")]
+    TooLong,
+    /// The text is not the JSON of a capture.
+    #[error("not the JSON of a capture: {0}")]
+    Json(#[from] serde_json::Error),
+    /// More instructions than any kernel takes.
+    #[error("{0} instructions; no kernel takes more than {MAX_INSNS}")]
+    TooManyInsns(usize),
+}
+
+/// Reads a capture from bytes.
+pub fn decode(bytes: &[u8]) -> Result<Capture, FormatError> {
+    let head = &bytes[..bytes.len().min(MAX_HEADER)];
+    let end = head.iter().position(|&byte| byte == b'\n').ok_or(FormatError::Magic)?;
+    let line = head.get(..end).and_then(|line| std::str::from_utf8(line).ok()).ok_or(FormatError::Magic)?;
+    let version = line.strip_prefix(MAGIC).and_then(|text| text.parse().ok()).ok_or(FormatError::Magic)?;
+    if version != VERSION {
+        return Err(FormatError::Version(version));
+    }
+
+    let mut json = Vec::new();
+    let frame = bytes.get(end + 1..).unwrap_or_default();
+    let read =
+        zstd::Decoder::new(frame).and_then(|decoder| decoder.take(MAX_JSON + 1).read_to_end(&mut json));
+    if let Err(source) = read {
+        return Err(FormatError::Compression { at: json.len() as u64, source });
+    }
+    if json.len() as u64 > MAX_JSON {
+        return Err(FormatError::TooLong);
+    }
+    let capture: Capture = serde_json::from_slice(&json)?;
+    if capture.loaded.insns.len() > MAX_INSNS {
+        return Err(FormatError::TooManyInsns(capture.loaded.insns.len()));
+    }
+    Ok(capture)
+}
+
+/// The bytes of a capture's file. The same capture gives the same bytes.
+pub fn encode(capture: &Capture) -> io::Result<Vec<u8>> {
+    let mut bytes = format!("{MAGIC}{VERSION}\n").into_bytes();
+    let mut encoder = zstd::Encoder::new(&mut bytes, LEVEL)?;
+    encoder.include_checksum(true)?;
+    serde_json::to_writer(&mut encoder, capture)?;
+    encoder.finish()?;
+    Ok(bytes)
+}
+
+/// Reads the capture in a file.
+pub fn read(path: &Path) -> Result<Capture, FileError> {
+    let io = |source| FileError::Io { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    fs::File::open(path).map_err(io)?.take(MAX_JSON).read_to_end(&mut bytes).map_err(io)?;
+    decode(&bytes).map_err(|source| FileError::Format { path: path.to_owned(), source })
+}
+
+/// Writes a capture to a file, which appears whole or not at all. Missing folders are made.
+pub fn write(path: &Path, capture: &Capture) -> Result<(), FileError> {
+    let io = |source| FileError::Io { path: path.to_owned(), source };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder).map_err(io)?;
+    let bytes = encode(capture).map_err(io)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".capture-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // The default of temporary files is 0600; a capture is an ordinary file and leaves it to the umask.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder).map_err(io)?;
+    file.write_all(&bytes).map_err(io)?;
+    file.persist(path).map_err(|error| io(error.error))?;
+    Ok(())
+}
+
+/// Where `record` puts a capture, relative to its output folder: `release/object/program.capture`.
+///
+/// Names come from objects and kernels, so every component is made harmless: a component never is `..` and holds
+/// only letters, digits, `.`, `_`, `-` and `+`.
+pub fn relative_path(release: &str, object: &str, program: &str) -> PathBuf {
+    let parts = object.split('/').filter(|part| !part.is_empty() && *part != ".");
+    let mut path: PathBuf = std::iter::once(release).chain(parts).map(harmless).collect();
+    path.push(format!("{}.{EXTENSION}", harmless(program)));
+    path
+}
+
+fn harmless(component: &str) -> String {
+    let keep = |c: char| if c.is_ascii_alphanumeric() || "._-+".contains(c) { c } else { '_' };
+    let name: String = component.chars().take(200).map(keep).collect();
+    if name.trim_matches('.').is_empty() { "_".repeat(name.len().max(1)) } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FuncInfo, Insn, Kernel, Loaded, Map, Said, Verdict};
+
+    fn sample() -> Capture {
+        Capture {
+            object: "corpus/stack/spill.bpf.o".into(),
+            program: "spill_fill".into(),
+            kernel: Kernel { release: "7.2.12+deb13-cloud-amd64".into(), dialect: "7.2".into() },
+            loaded: Loaded {
+                insns: vec![
+                    Insn { code: 0x7b, dst_reg: 10, src_reg: 1, off: -8, imm: 0 },
+                    Insn { code: 0x18, dst_reg: 1, src_reg: 1, off: 0, imm: i32::MIN },
+                    Insn::default(),
+                    Insn { code: 0x95, ..Insn::default() },
+                ],
+                maps: vec![Map { rdonly_value: Some((0..=255).collect()), ..Map::default() }],
+                func_info: vec![FuncInfo { insn_off: 0, name: "spill_fill".into(), global: true }],
+                ..Loaded::default()
+            },
+            said: Said {
+                verdict: Verdict::Accepted,
+                errno: 0,
+                log: "func#0 @0\n0: R1=ctx() \u{fffd}\n".into(),
+                truncated: false,
+            },
+        }
+    }
+
+    fn framed(json: &[u8]) -> Vec<u8> {
+        let mut bytes = format!("{MAGIC}{VERSION}\n").into_bytes();
+        bytes.extend(zstd::encode_all(json, 1).unwrap());
+        bytes
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c.capture");
+        write(&path, &sample()).unwrap();
+        assert_eq!(read(&path).unwrap(), sample());
+        // Writing again replaces the file and leaves nothing beside it.
+        write(&path, &sample()).unwrap();
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn instructions_are_the_kernels_bytes() {
+        let json = serde_json::to_string(&sample()).unwrap();
+        assert!(
+            json.contains(r#""7b1af8ff00000000","1811000000000080","0000000000000000","9500000000000000""#),
+            "{json}"
+        );
+    }
+
+    #[test]
+    fn every_cut_is_an_error() {
+        let bytes = encode(&sample()).unwrap();
+        for length in 0..bytes.len() {
+            assert!(decode(&bytes[..length]).is_err(), "a capture cut to {length} bytes was read");
+        }
+    }
+
+    #[test]
+    fn every_flipped_byte_is_an_error_or_changes_nothing() {
+        let bytes = encode(&sample()).unwrap();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x41;
+            if let Ok(capture) = decode(&changed) {
+                assert_eq!(capture, sample(), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn strangers_are_told_apart() {
+        assert!(matches!(decode(b"#include <linux/bpf.h>\n"), Err(FormatError::Magic)));
+        assert!(matches!(decode(&[0x7f; 4096]), Err(FormatError::Magic)));
+        assert!(matches!(decode(b"livediff capture 2\nanything"), Err(FormatError::Version(2))));
+        assert!(matches!(
+            decode(b"livediff capture 1\nanything"),
+            Err(FormatError::Compression { at: 0, .. })
+        ));
+        let error = decode(&framed(br#"{"object": "a", "program": 7}"#)).unwrap_err();
+        assert!(error.to_string().contains("column 28"), "{error}");
+        let deep = "[".repeat(100_000);
+        assert!(matches!(decode(&framed(deep.as_bytes())), Err(FormatError::Json(_))));
+    }
+
+    #[test]
+    fn a_bomb_is_refused() {
+        let bomb = framed(&vec![b' '; MAX_JSON as usize + 2]);
+        assert!(bomb.len() < 1 << 20);
+        assert!(matches!(decode(&bomb), Err(FormatError::TooLong)));
+    }
+
+    #[test]
+    fn bad_instructions_are_refused() {
+        for insn in ["", "7b1af8ff0000000", "7b1af8ff000000000", "7b1af8ff0000000g", "éééééééé"] {
+            let json = serde_json::to_string(&sample()).unwrap().replace("7b1af8ff00000000", insn);
+            let error = decode(&framed(json.as_bytes())).unwrap_err();
+            assert!(error.to_string().contains("16 hexadecimal digits"), "{insn}: {error}");
+        }
+    }
+
+    #[test]
+    fn paths_stay_inside_the_folder() {
+        let path =
+            |object, program| relative_path("7.2.12+deb13", object, program).to_string_lossy().into_owned();
+        assert_eq!(path("corpus/stack/a.bpf.o", "main"), "7.2.12+deb13/corpus/stack/a.bpf.o/main.capture");
+        assert_eq!(path("/./../../etc/a.o", "../x"), "7.2.12+deb13/__/__/etc/a.o/.._x.capture");
+        assert_eq!(path("a.o", ""), "7.2.12+deb13/a.o/_.capture");
+    }
+}
