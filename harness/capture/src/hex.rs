@@ -15,7 +15,7 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
     fn digit(byte: u8) -> Option<u8> {
         char::from(byte).to_digit(16).map(|digit| digit as u8)
     }
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     text.as_bytes().chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
