@@ -9,6 +9,15 @@ pub enum Dialect {
     V7_2,
 }
 
+impl Dialect {
+    /// Frames in the longest call chain (`MAX_CALL_FRAMES`).
+    pub fn max_call_frames(self) -> u8 {
+        match self {
+            Dialect::V7_2 => 16,
+        }
+    }
+}
+
 impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

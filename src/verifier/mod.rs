@@ -1,4 +1,101 @@
-//! The verifier's passes up to and including liveness, one file per pass, in the kernel's order.
-mod dialect;
+//! The verifier's passes up to and including liveness, one file per pass, run in the kernel's order.
+//!
+//! Nothing here reads a log or talks to a kernel: [`analyze`] works from what was loaded alone.
 
+mod arg_track;
+mod cfg;
+mod const_fold;
+mod dialect;
+mod error;
+mod live_regs;
+mod liveness;
+mod program;
+mod query;
+mod slots;
+mod stack_access;
+mod subprogs;
+
+pub use arg_track::{ArgTrack, Offsets, Regs, STACK_ARGS, Slots, State, TRACKED_REGS};
+pub use const_fold::ConstRegs;
 pub use dialect::Dialect;
+pub use error::{Error, Pass};
+pub use liveness::{FrameMasks, Instance};
+pub use program::{Program, Subprog, Successors};
+pub use query::CallFrame;
+pub use slots::{HALF_SLOT_SIZE, HALF_SLOTS, SLOTS, SlotMask};
+
+use livediff_capture::{Insn, Loaded};
+
+use crate::log::{Event, Listener};
+
+/// All that is known of a program's liveness.
+#[derive(Clone, Debug)]
+pub struct Analysis<'a> {
+    /// The program: its subprograms, decided branches, postorder, components and constants.
+    pub program: Program<'a>,
+    /// Every instance, ascending by call site, then depth.
+    pub instances: Vec<Instance>,
+    /// The registers live before each instruction: bit r for r`r`.
+    pub live_regs: Vec<u16>,
+}
+
+/// Analyses a program as the verifier of a kernel of this dialect does, and tells the listener each step.
+///
+/// # Errors
+/// What the kernel's passes refuse on the way: then the listener has been told all that the kernel prints first.
+pub fn analyze<'a>(
+    loaded: &'a Loaded,
+    dialect: Dialect,
+    listener: &mut dyn Listener,
+) -> Result<Analysis<'a>, Error> {
+    let listens = listener.listens();
+    let mut program = Program::new(loaded, dialect);
+    subprogs::add_subprogs(&mut program)?;
+    if listens {
+        for (subprog, start) in program.subprogs.iter().map(|subprog| subprog.start).enumerate() {
+            listener.event(&program, Event::Subprog { subprog: subprog as u32, start });
+        }
+    }
+    subprogs::check_subprogs(&mut program)?;
+    check_insns(&program)?;
+    cfg::check_cfg(&mut program)?;
+    cfg::compute_postorder(&mut program);
+    const_fold::compute_const_regs(&mut program);
+    const_fold::prune_dead_branches(&mut program)?;
+    subprogs::sort_subprogs(&mut program)?;
+    if listens {
+        for (position, &subprog) in program.topo_order.iter().enumerate() {
+            listener.event(&program, Event::TopoOrder { position: position as u32, subprog });
+        }
+    }
+    cfg::compute_scc(&mut program);
+    let instances = liveness::compute_subprog_arg_access(&program, listener)?;
+    let live_regs = live_regs::compute_live_registers(&program);
+    if listens {
+        listener.event(&program, Event::LiveRegs(&live_regs));
+    }
+    Ok(Analysis { program, instances, live_regs })
+}
+
+/// Checks what the passes rely on: registers that exist, and whole 64-bit loads (part of
+/// `check_and_resolve_insns`).
+fn check_insns(program: &Program<'_>) -> Result<(), Error> {
+    use livediff_capture::insn::REG_FP;
+    let fail = |message: String| Err(Error::new(Pass::ResolveInsns, error::errno::EINVAL, message));
+    let mut insns = program.insns.iter();
+    while let Some(insn) = insns.next() {
+        if insn.dst_reg > REG_FP && !insn.is_stack_arg_st() && !insn.is_stack_arg_stx() {
+            return fail(format!("R{} is invalid", insn.dst_reg));
+        }
+        if insn.src_reg > REG_FP && !insn.is_stack_arg_ldx() {
+            return fail(format!("R{} is invalid", insn.src_reg));
+        }
+        if insn.is_ldimm64() {
+            match insns.next() {
+                Some(Insn { code: 0, dst_reg: 0, src_reg: 0, off: 0, .. }) => {}
+                _ => return fail("invalid bpf_ld_imm64 insn".into()),
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! The liveness section of the verifier's log: what the analysis says, as types and as the kernel's text.
+
+mod event;
+mod render;
+
+pub use event::{Event, Listener, Place, Silent};
+pub use render::{End, LineKind, Origin, Renderer, Section, section};

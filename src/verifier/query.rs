@@ -1,0 +1,165 @@
+//! The question that the path walk asks: may this half-slot still be read?
+
+use super::Analysis;
+use super::liveness::Instance;
+use super::slots::HALF_SLOTS;
+
+/// A frame of the call chain that a question is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallFrame {
+    /// Index of the subprogram that owns the frame.
+    pub subprog: u32,
+    /// The call instruction that made the frame; not looked at for the first one.
+    pub callsite: u32,
+}
+
+impl Analysis<'_> {
+    /// The instance that describes a frame of a call chain (`lookup_instance`): the one of the same call site at
+    /// the frame's own depth, or at the nearest smaller one, since a chain whose outer frames lend no pointer is
+    /// analysed from where the pointers begin.
+    fn lookup_instance(&self, frames: &[CallFrame], frame: usize) -> Option<&Instance> {
+        let CallFrame { subprog, callsite } = *frames.get(frame)?;
+        let start = self.program.subprogs.get(subprog as usize)?.start;
+        let find = |callsite: u32, depth: usize| {
+            let key = (callsite, u8::try_from(depth).ok()?);
+            let found = self.instances.binary_search_by_key(&key, |i| (i.callsite, i.depth)).ok()?;
+            self.instances.get(found)
+        };
+        (1..=frame).rev().find_map(|depth| find(callsite, depth)).or_else(|| find(start, 0))
+    }
+
+    /// Whether a half-slot of a frame may be read at or after `insn`, which the last of `frames` is about to
+    /// execute, or in an outer frame after the call returns (`bpf_stack_slot_alive`).
+    ///
+    /// `frame` indexes `frames`; `half_slot` is 0 to 127. Where the analysis knows nothing of a frame the answer is
+    /// true; false if there is no such frame or half-slot.
+    pub fn stack_slot_alive(&self, frames: &[CallFrame], insn: u32, frame: usize, half_slot: u32) -> bool {
+        let Some(current) = frames.len().checked_sub(1) else { return false };
+        if frame > current || half_slot >= HALF_SLOTS {
+            return false;
+        }
+        let live_before = |instance: &Instance, insn: u32, frame: i64| {
+            let frame = u8::try_from(frame).ok();
+            let masks = frame.and_then(|frame| instance.masks(frame, insn));
+            masks.is_some_and(|masks| masks.live_before.contains(half_slot))
+        };
+        // An instance that begins further in counts its frames from there.
+        let in_instance =
+            |instance: &Instance, of: usize| frame as i64 + i64::from(instance.depth) - of as i64;
+
+        let Some(instance) = self.lookup_instance(frames, current) else { return true };
+        if live_before(instance, insn, in_instance(instance, current)) {
+            return true;
+        }
+        for outer in frame..current {
+            let Some(instance) = self.lookup_instance(frames, outer) else { return true };
+            let index = in_instance(instance, outer);
+            // The kernel takes the index unsigned: a frame outside of the instance is one it knows nothing of.
+            if index < 0 || index > i64::from(instance.depth) {
+                return true;
+            }
+            let callsite = frames[outer + 1].callsite;
+            let at =
+                if self.program.calls_callback(callsite) { callsite } else { callsite.saturating_add(1) };
+            if live_before(instance, at, index) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use livediff_capture::insn::{alu, class, jmp, mode, pseudo, size};
+    use livediff_capture::{Insn, Loaded};
+
+    use super::*;
+    use crate::log::Silent;
+    use crate::verifier::{Dialect, analyze};
+
+    fn insn(code: u8, dst_reg: u8, src_reg: u8, off: i16, imm: i32) -> Insn {
+        Insn { code, dst_reg, src_reg, off, imm }
+    }
+
+    fn load(dst: u8, src: u8, off: i16) -> Insn {
+        insn(class::LDX | mode::MEM | size::DW, dst, src, off, 0)
+    }
+
+    fn store(dst: u8, off: i16, imm: i32) -> Insn {
+        insn(class::ST | mode::MEM | size::DW, dst, 0, off, imm)
+    }
+
+    fn exit() -> Insn {
+        insn(class::JMP | jmp::EXIT, 0, 0, 0, 0)
+    }
+
+    /// ```text
+    /// 0: *(u64 *)(r10 -8) = 1          6: r0 = *(u64 *)(r1 +0)
+    /// 1: r1 = r10                      7: *(u64 *)(r1 -8) = 0
+    /// 2: r1 += -8                      8: exit
+    /// 3: call 6
+    /// 4: r0 = *(u64 *)(r10 -16)
+    /// 5: exit
+    /// ```
+    fn caller_and_callee() -> Loaded {
+        let insns = vec![
+            store(10, -8, 1),
+            insn(class::ALU64 | alu::MOV | 8, 1, 10, 0, 0),
+            insn(class::ALU64 | alu::ADD, 1, 0, 0, -8),
+            insn(class::JMP | jmp::CALL, 0, pseudo::CALL, 0, 2),
+            load(0, 10, -16),
+            exit(),
+            load(0, 1, 0),
+            store(1, -8, 0),
+            exit(),
+        ];
+        Loaded { insns, ..Loaded::default() }
+    }
+
+    #[test]
+    fn a_slot_of_the_caller_is_alive_in_the_callee_and_after_it() {
+        let loaded = caller_and_callee();
+        let analysis = analyze(&loaded, Dialect::V7_2, &mut Silent).unwrap();
+        let chain = [CallFrame { subprog: 0, callsite: 0 }, CallFrame { subprog: 1, callsite: 3 }];
+        let alive = |insn, half_slot| analysis.stack_slot_alive(&chain, insn, 0, half_slot);
+        // fp0-8 is read by the callee's first instruction and by nothing after it.
+        assert!(alive(6, 0) && alive(6, 1));
+        assert!(!alive(7, 0) && !alive(7, 1));
+        // fp0-16 is read by the caller after the call, so it is alive although the callee overwrites it.
+        assert!(alive(6, 2) && alive(8, 3));
+        // No one reads fp0-24.
+        assert!(!alive(6, 4));
+
+        let entry = &chain[..1];
+        assert!(!analysis.stack_slot_alive(entry, 0, 0, 0), "written before it is read");
+        assert!(analysis.stack_slot_alive(entry, 1, 0, 0));
+        assert!(!analysis.stack_slot_alive(entry, 4, 0, 0));
+        assert!(analysis.stack_slot_alive(entry, 4, 0, 2));
+        assert!(!analysis.stack_slot_alive(entry, 3, 0, 4));
+    }
+
+    #[test]
+    fn what_the_callee_certainly_writes_is_not_live_before_the_call() {
+        let loaded = caller_and_callee();
+        let analysis = analyze(&loaded, Dialect::V7_2, &mut Silent).unwrap();
+        let callee = analysis.instances.iter().find(|instance| instance.depth == 1).unwrap();
+        assert_eq!((callee.callsite, callee.subprog), (3, 1));
+        let masks = callee.masks(0, 7).unwrap();
+        assert_eq!(masks.must_write.bits(), 0b1100);
+        assert!(masks.may_read.is_empty());
+        // Writes are not handed to the call site: fp0-16 stays live before the call.
+        assert!(analysis.stack_slot_alive(&[CallFrame { subprog: 0, callsite: 0 }], 3, 0, 2));
+    }
+
+    #[test]
+    fn frames_that_the_analysis_does_not_know_are_alive() {
+        let loaded = caller_and_callee();
+        let analysis = analyze(&loaded, Dialect::V7_2, &mut Silent).unwrap();
+        let unknown = [CallFrame { subprog: 9, callsite: 0 }];
+        assert!(analysis.stack_slot_alive(&unknown, 0, 0, 100));
+        assert!(!analysis.stack_slot_alive(&[], 0, 0, 0));
+        assert!(!analysis.stack_slot_alive(&unknown, 0, 1, 0));
+        assert!(!analysis.stack_slot_alive(&unknown, 0, 0, 128));
+    }
+}
