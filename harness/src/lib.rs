@@ -1,1 +1,19 @@
 //! Boots kernels, loads BPF programs into them, and brings back what their verifiers saw and said.
+//!
+//! ```text
+//! host                                              guest
+//! image     a kernel on the host: release, BTF
+//! run       QEMU, supervision          <- virtio-serial ->   agent: libbpf, BPF_PROG_LOAD
+//!                                 protocol
+//! ```
+//!
+//! The crate knows nothing of liveness: it hands over [`livediff_capture::Loaded`] and
+//! [`livediff_capture::Said`] as they are. The program that calls [`run::run`] is packed into the guest as its
+//! first process, so it must ask [`agent::is_guest`] before anything else and then become the agent.
+#![deny(unsafe_code)]
+
+pub mod agent;
+mod cache;
+pub mod image;
+mod protocol;
+pub mod run;

@@ -1,0 +1,149 @@
+//! What the verifier sees of a program: [`Loaded`], but for the kfuncs.
+
+use super::{
+    libbpf::{self, Program},
+    lock,
+    object::Prepared,
+};
+use libbpf_sys as sys;
+use livediff_capture::{Attach, FuncInfo, Insn, Loaded, Map, MapShape, insn::pseudo};
+use std::{os::fd::RawFd, sync::Arc};
+
+/// A map as the kernel has it.
+pub(super) struct MapFacts {
+    /// The kernel's id: two descriptors of one map have the same.
+    id: u32,
+    map: Map,
+}
+
+/// libbpf puts a call of this helper, plus the map's number, in place of the load of a map that it did not
+/// create.
+const POISONED_MAP_LOAD: i32 = 2_001_000_000;
+
+/// Collects what goes to the verifier with the program, as it is given in `BPF_PROG_LOAD`.
+pub(super) fn loaded(
+    prepared: &Prepared,
+    program: &Program<'_>,
+    prog_type: u32,
+    prog_flags: u32,
+    attach: Option<Attach>,
+) -> Result<Loaded, String> {
+    let mut ids = Vec::new();
+    let mut maps = Vec::new();
+    let mut insns: Vec<Insn> = program.insns().iter().map(insn).collect();
+    let mut at = 0;
+    while let Some(insn) = insns.get_mut(at) {
+        at += insn.slots();
+        if insn.is_map_load() {
+            if !matches!(insn.src_reg, pseudo::MAP_FD | pseudo::MAP_VALUE) {
+                return Err("a map is given by its place in a table, which libbpf does not do".to_string());
+            }
+            let facts = map_facts(prepared, insn.imm)?;
+            let index = ids.iter().position(|id| *id == facts.id).unwrap_or_else(|| {
+                ids.push(facts.id);
+                maps.push(facts.map.clone());
+                ids.len() - 1
+            });
+            insn.imm = i32::try_from(index).map_err(|_| "too many maps")?;
+        } else if insn.is_helper_call() && insn.imm >= POISONED_MAP_LOAD {
+            let map = usize::try_from(insn.imm - POISONED_MAP_LOAD).unwrap_or(usize::MAX);
+            if let (Some(map), Some(reason)) = (prepared.object.map(map), prepared.left_out.get(&map)) {
+                return Err(format!("it uses the map `{}`, which cannot be created: {reason}", map.name()));
+            }
+        }
+    }
+    let func_info = func_info(prepared, program)?;
+    let exception_callback = exception_callback(prepared, program, &func_info);
+    Ok(Loaded {
+        insns,
+        prog_type,
+        expected_attach_type: program.expected_attach_type(),
+        prog_flags,
+        attach,
+        maps,
+        func_info,
+        exception_callback,
+        kfuncs: Vec::new(),
+    })
+}
+
+fn insn(raw: &sys::bpf_insn) -> Insn {
+    Insn { code: raw.code, dst_reg: raw.dst_reg(), src_reg: raw.src_reg(), off: raw.off, imm: raw.imm }
+}
+
+/// The function records that go to the kernel; none where the kernel did not take the object's BTF.
+fn func_info(prepared: &Prepared, program: &Program<'_>) -> Result<Vec<FuncInfo>, String> {
+    let Some(btf) = prepared.object.btf().filter(|btf| btf.fd().is_some()) else { return Ok(Vec::new()) };
+    let record = |info: &sys::bpf_func_info| {
+        let function = btf.get(info.type_id).ok_or("a function record names a type that does not exist")?;
+        Ok(FuncInfo {
+            insn_off: info.insn_off,
+            name: function.name,
+            global: function.vlen == sys::BTF_FUNC_GLOBAL,
+        })
+    };
+    program.func_info().iter().map(record).collect()
+}
+
+fn exception_callback(prepared: &Prepared, program: &Program<'_>, func_info: &[FuncInfo]) -> Option<u32> {
+    let main = program.func_info().first()?;
+    let name = prepared.exception_callbacks.get(&main.type_id)?;
+    Some(func_info.iter().find(|info| &info.name == name)?.insn_off)
+}
+
+fn map_facts(prepared: &Prepared, fd: RawFd) -> Result<Arc<MapFacts>, String> {
+    if let Some(facts) = lock(&prepared.maps).get(&fd) {
+        return Ok(Arc::clone(facts));
+    }
+    let facts = Arc::new(ask_kernel(prepared, fd).map_err(|errno| {
+        libbpf::explain_errno("the kernel does not tell about one of the program's maps", errno)
+    })?);
+    lock(&prepared.maps).insert(fd, Arc::clone(&facts));
+    Ok(facts)
+}
+
+fn ask_kernel(prepared: &Prepared, fd: RawFd) -> Result<MapFacts, i32> {
+    let info = libbpf::map_info(fd)?;
+    // The kernel cuts names at 15 characters; libbpf knows the whole one, except of a jump table's map.
+    let name = prepared.object.maps().find(|map| map.fd() == fd).map(|map| map.name());
+    let name = name.unwrap_or_else(|| {
+        info.name.iter().take_while(|c| **c != 0).map(|c| char::from(c.cast_unsigned())).collect()
+    });
+    let frozen = is_frozen(fd);
+    let inner = prepared.inner.get(&name).copied();
+    let direct = info.type_ == sys::BPF_MAP_TYPE_ARRAY && info.max_entries == 1;
+    let rdonly_value = (frozen && direct && info.map_flags & sys::BPF_F_RDONLY_PROG != 0)
+        .then(|| libbpf::array_entry(fd, 0, info.value_size as usize))
+        .transpose()?;
+    let insn_array = (info.type_ == sys::BPF_MAP_TYPE_INSN_ARRAY)
+        .then(|| insn_offsets(fd, info.max_entries, info.value_size))
+        .transpose()?;
+    let map = Map {
+        name,
+        map_type: info.type_,
+        shape: MapShape { key_size: info.key_size, value_size: info.value_size },
+        max_entries: info.max_entries,
+        map_flags: info.map_flags,
+        frozen,
+        inner,
+        rdonly_value,
+        insn_array,
+    };
+    Ok(MapFacts { id: info.id, map })
+}
+
+/// The offset of every entry, the first word of `struct bpf_insn_array_value`. When a program is loaded with
+/// the map, the kernel copies it to `xlated_off` and works with that.
+fn insn_offsets(fd: RawFd, entries: u32, size: u32) -> Result<Vec<u32>, i32> {
+    let offset = |index| {
+        let value = libbpf::array_entry(fd, index, size as usize)?;
+        Ok(value.first_chunk().map_or(0, |word| u32::from_ne_bytes(*word)))
+    };
+    (0..entries).map(offset).collect()
+}
+
+/// The kernel tells this in the descriptor's information only.
+fn is_frozen(fd: RawFd) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap_or_default();
+    info.lines().any(|line| line.strip_prefix("frozen:").is_some_and(|value| value.trim() == "1"))
+}

@@ -1,0 +1,323 @@
+//! Opening and preparing an object so that no program or map can spoil it for the others.
+//!
+//! `bpf_object__prepare` does an object as a whole. When it fails, the part that libbpf names in its warnings
+//! (a map that cannot be created, a program that cannot be relocated) is left out, the object opened again and
+//! the rest tried; when libbpf names none, every program is tried in an object of its own.
+
+use super::{
+    Request, btf,
+    facts::MapFacts,
+    libbpf::{self, Object},
+};
+use libbpf_sys as sys;
+use livediff_capture::{Attach, MapShape};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ffi::CString,
+    os::fd::RawFd,
+    sync::{Arc, Mutex},
+};
+
+/// An object that libbpf could open.
+pub(super) struct Opened {
+    object: Object,
+}
+
+/// A program that is ready to be loaded.
+pub(super) struct Ready {
+    /// Place in the object.
+    pub(super) number: u32,
+    /// For a `struct_ops` program: its structure's id in the kernel's BTF, and `type/member`.
+    pub(super) struct_ops: Option<(u32, Attach)>,
+}
+
+/// An object, or a part of one, whose programs are relocated and whose maps exist.
+pub(super) struct Prepared {
+    pub(super) id: u32,
+    pub(super) object: Object,
+    pub(super) license: CString,
+    pub(super) programs: Vec<Ready>,
+    /// By name: maps that were left out, and why.
+    pub(super) left_out: HashMap<usize, String>,
+    /// By name: the shape of the maps inside.
+    pub(super) inner: HashMap<String, MapShape>,
+    /// By descriptor: what the kernel says of the maps in use, asked once.
+    pub(super) maps: Mutex<HashMap<RawFd, Arc<MapFacts>>>,
+    /// By the type id of a function: the callback that an `exception_callback:` tag on it names.
+    pub(super) exception_callbacks: HashMap<u32, String>,
+}
+
+type Reasons = BTreeMap<u32, String>;
+
+/// Opens the object. The error says why libbpf cannot.
+pub(super) fn open(request: &Request) -> Result<Opened, String> {
+    Ok(Opened { object: open_object(request)? })
+}
+
+fn open_object(request: &Request) -> Result<Object, String> {
+    let file = request.name.rsplit('/').next().unwrap_or_default();
+    let name = file.split('.').next().unwrap_or_default();
+    Object::open(&request.bytes, if name.is_empty() { "object" } else { name })
+}
+
+impl Opened {
+    /// Every program's name, in the order by which programs are numbered.
+    pub(super) fn program_names(&self) -> Vec<String> {
+        self.object.programs().map(|program| program.name()).collect()
+    }
+
+    /// Prepares the programs wanted: the parts that are ready, and the programs that cannot be, with reasons.
+    pub(super) fn prepare(self, request: &Request) -> (Vec<Prepared>, Vec<(u32, String)>) {
+        let mut reasons = Reasons::new();
+        let wanted = self.wanted(request, &mut reasons);
+        let mut parts = Vec::new();
+        if !wanted.is_empty() {
+            parts = self.prepare_wanted(request, wanted, &mut reasons);
+        }
+        (parts, reasons.into_iter().collect())
+    }
+
+    fn wanted(&self, request: &Request, reasons: &mut Reasons) -> BTreeSet<u32> {
+        let skip: BTreeSet<u32> = request.skip.iter().copied().collect();
+        let mut wanted = BTreeSet::new();
+        for (number, program) in (0..).zip(self.object.programs()) {
+            let named = request.only.as_ref().is_none_or(|only| only.contains(&program.name()));
+            if !named || skip.contains(&number) {
+                continue;
+            }
+            if program.prog_type() == sys::BPF_PROG_TYPE_UNSPEC {
+                let section = program.section();
+                let reason = format!("libbpf knows no program type for the section `{section}`");
+                reasons.insert(number, reason);
+            } else {
+                wanted.insert(number);
+            }
+        }
+        wanted
+    }
+
+    fn prepare_wanted(
+        self,
+        request: &Request,
+        mut wanted: BTreeSet<u32>,
+        reasons: &mut Reasons,
+    ) -> Vec<Prepared> {
+        let mut left_out = HashMap::new();
+        let mut object = self.object;
+        loop {
+            let failure = match Prepared::new(object, request, &wanted, &left_out) {
+                Ok((prepared, unready)) => {
+                    reasons.extend(unready);
+                    return vec![prepared];
+                }
+                Err(failure) => failure,
+            };
+            object = match open_object(request) {
+                Ok(object) => object,
+                Err(reason) => {
+                    reasons.extend(wanted.iter().map(|number| (*number, reason.clone())));
+                    return Vec::new();
+                }
+            };
+            if !failure.leave_out(&object, &mut wanted, &mut left_out, reasons) {
+                return prepare_each(request, &wanted, &left_out, failure, reasons);
+            }
+            if wanted.is_empty() {
+                return Vec::new();
+            }
+        }
+    }
+}
+
+/// Every program in an object of its own.
+fn prepare_each(
+    request: &Request,
+    wanted: &BTreeSet<u32>,
+    left_out: &HashMap<usize, String>,
+    failure: Failure,
+    reasons: &mut Reasons,
+) -> Vec<Prepared> {
+    let mut parts = Vec::new();
+    if wanted.len() == 1 {
+        reasons.extend(wanted.iter().map(|number| (*number, failure.reason())));
+        return parts;
+    }
+    for number in wanted {
+        let alone = BTreeSet::from([*number]);
+        let result = open_object(request)
+            .and_then(|object| Prepared::new(object, request, &alone, left_out).map_err(|f| f.reason()));
+        match result {
+            Ok((prepared, unready)) => {
+                reasons.extend(unready);
+                parts.push(prepared);
+            }
+            Err(reason) => {
+                reasons.insert(*number, reason);
+            }
+        }
+    }
+    parts
+}
+
+/// Why an object could not be prepared.
+struct Failure {
+    warnings: Vec<String>,
+    errno: i32,
+}
+
+impl Failure {
+    fn reason(&self) -> String {
+        let error = std::io::Error::from_raw_os_error(self.errno);
+        match self.warnings.as_slice() {
+            [] => format!("libbpf cannot prepare the object: {error}"),
+            warnings => format!("libbpf cannot prepare the object: {} ({error})", warnings.join("; ")),
+        }
+    }
+
+    /// Leaves out the map or the program that the warnings name. False if they name none that is still in.
+    fn leave_out(
+        &self,
+        object: &Object,
+        wanted: &mut BTreeSet<u32>,
+        left_out: &mut HashMap<usize, String>,
+        reasons: &mut Reasons,
+    ) -> bool {
+        // The warning that ended it comes last; those before may be about something that libbpf could live with.
+        for warning in self.warnings.iter().rev() {
+            if let Some(name) = quoted(warning, "prog '") {
+                let number = (0..).zip(object.programs()).find(|(_, program)| program.name() == name);
+                if let Some((number, _)) = number.filter(|(number, _)| wanted.remove(number)) {
+                    reasons.insert(number, self.reason());
+                    return true;
+                }
+            }
+            if let Some(name) = quoted(warning, "map '") {
+                let number = object.maps().position(|map| map.name() == name);
+                if let Some(number) = number.filter(|number| !left_out.contains_key(number)) {
+                    let error = std::io::Error::from_raw_os_error(self.errno);
+                    left_out.insert(number, format!("{} ({error})", self.warnings.join("; ")));
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
+/// What stands in quotes after `kind`, whose last character is the opening quote.
+fn quoted<'a>(warning: &'a str, kind: &str) -> Option<&'a str> {
+    Some(warning.split_once(kind)?.1.split_once('\'')?.0)
+}
+
+impl Prepared {
+    /// Prepares the programs `wanted`, without the maps `left_out`. Also says which of the programs cannot be
+    /// loaded although the object is prepared.
+    fn new(
+        mut object: Object,
+        request: &Request,
+        wanted: &BTreeSet<u32>,
+        left_out: &HashMap<usize, String>,
+    ) -> Result<(Prepared, Reasons), Failure> {
+        object.fix_maps();
+        let programs = object.programs().len();
+        for number in 0..programs {
+            object.set_autoload(number, u32::try_from(number).is_ok_and(|number| wanted.contains(&number)));
+        }
+        for number in left_out.keys() {
+            object.set_autocreate(*number, false);
+        }
+        let inner = object
+            .maps()
+            .filter_map(|map| {
+                let (key_size, value_size) = map.inner()?;
+                Some((map.name(), MapShape { key_size, value_size }))
+            })
+            .collect();
+        let members = struct_ops_members(&object);
+        libbpf::take_warnings();
+        if let Err(errno) = object.prepare() {
+            return Err(Failure { warnings: libbpf::take_warnings(), errno });
+        }
+        let mut unready = Reasons::new();
+        let mut programs = Vec::new();
+        for (number, program) in (0..).zip(object.programs()) {
+            if !wanted.contains(&number) {
+                continue;
+            }
+            let struct_ops = if program.prog_type() == sys::BPF_PROG_TYPE_STRUCT_OPS {
+                match struct_ops_target(members.get(&program.address()), program.autoload()) {
+                    Ok(target) => Some(target),
+                    Err(reason) => {
+                        unready.insert(number, reason);
+                        continue;
+                    }
+                }
+            } else {
+                None
+            };
+            programs.push(Ready { number, struct_ops });
+        }
+        let exception_callbacks = exception_callbacks(&object);
+        let prepared = Prepared {
+            id: request.id,
+            object,
+            license: CString::new(request.license.replace('\0', "")).unwrap_or_default(),
+            programs,
+            left_out: left_out.clone(),
+            inner,
+            maps: Mutex::default(),
+            exception_callbacks,
+        };
+        Ok((prepared, unready))
+    }
+}
+
+/// By a program's address: the structure and the member that a `struct_ops` map gives it.
+fn struct_ops_members(object: &Object) -> HashMap<u64, (String, String)> {
+    let mut found = HashMap::new();
+    let Some(btf) = object.btf() else { return found };
+    for map in object.maps() {
+        let Some((type_id, shadow)) = map.struct_ops() else { continue };
+        let Some(structure) = btf.get(type_id) else { continue };
+        // A name like `tcp_congestion_ops___v2` is a flavour of the structure before the three underscores.
+        let name = structure.name.split("___").next().unwrap_or_default().to_string();
+        for (member, offset) in btf.members(type_id) {
+            let Some(address) = shadow.get(offset as usize / 64).filter(|_| offset % 64 == 0) else {
+                continue;
+            };
+            if *address != 0 {
+                found.entry(*address).or_insert_with(|| (name.clone(), member));
+            }
+        }
+    }
+    let programs: BTreeSet<u64> = object.programs().map(|program| program.address()).collect();
+    found.retain(|address, _| programs.contains(address));
+    found
+}
+
+fn struct_ops_target(member: Option<&(String, String)>, autoload: bool) -> Result<(u32, Attach), String> {
+    let (structure, member) = member
+        .ok_or("no struct_ops map of the object uses the program, so nothing says what it implements")?;
+    if !autoload {
+        return Err(format!("the map of `{structure}` does not load it (`{member}`)"));
+    }
+    let id = btf::find(structure, sys::BTF_KIND_STRUCT)?;
+    Ok((id, Attach { name: format!("{structure}/{member}"), target_prog_type: None }))
+}
+
+/// By the type id of a function: the name in its `exception_callback:` tag.
+fn exception_callbacks(object: &Object) -> HashMap<u32, String> {
+    let mut found = HashMap::new();
+    let Some(btf) = object.btf() else { return found };
+    for id in 1..btf.type_count() {
+        let Some(tag) = btf.get(id).filter(|tag| tag.kind == sys::BTF_KIND_DECL_TAG) else { continue };
+        // The tag is on the function itself, not on one of its parameters.
+        if tag.extra != Some(u32::MAX) {
+            continue;
+        }
+        if let Some(name) = tag.name.strip_prefix("exception_callback:") {
+            found.insert(tag.size_or_type, name.to_string());
+        }
+    }
+    found
+}

@@ -1,0 +1,50 @@
+//! What the first process of a system has to do itself: file systems, and finding the port.
+
+use crate::protocol::PORT;
+use nix::mount::{MsFlags, mount};
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// Mounts what libbpf and the agent look into. Only `/dev`, `/proc` and `/sys` must be there.
+pub(super) fn mount_all() -> io::Result<()> {
+    let attach = |kind: &str, at: &str| {
+        mount(Some(kind), at, Some(kind), MsFlags::empty(), None::<&str>)
+            .map_err(|error| io::Error::other(format!("cannot mount {kind} at {at}: {error}")))
+    };
+    attach("devtmpfs", "/dev")?;
+    attach("proc", "/proc")?;
+    attach("sysfs", "/sys")?;
+    let _ = attach("bpf", "/sys/fs/bpf");
+    let _ = attach("tracefs", "/sys/kernel/tracing");
+    Ok(())
+}
+
+/// `uname -r`.
+pub(super) fn release() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/osrelease")?.trim_end().to_string())
+}
+
+/// Opens the port to the host, which the kernel may still be finding.
+pub(super) fn open_port() -> io::Result<File> {
+    let ports = Path::new("/sys/class/virtio-ports");
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        for entry in fs::read_dir(ports).into_iter().flatten().flatten() {
+            let name = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
+            if name.trim_end() == PORT {
+                let device = Path::new("/dev").join(entry.file_name());
+                return File::options().read(true).write(true).open(&device);
+            }
+        }
+        if Instant::now() > end {
+            return Err(io::Error::other(
+                "no virtio-serial port: the kernel needs CONFIG_VIRTIO_PCI and CONFIG_VIRTIO_CONSOLE built in",
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

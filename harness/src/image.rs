@@ -1,0 +1,246 @@
+//! A kernel image on the host: what is known of a kernel without booting it.
+//!
+//! A bzImage or vmlinuz is a boot sector and set-up code around a compressed `vmlinux`; the boot header says
+//! where the compressed part is. The `vmlinux` is an ELF file with the kernel's BTF.
+
+mod unpack;
+
+use object::{Object, ObjectSection};
+use std::{
+    borrow::Cow,
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// Largest image read and largest `vmlinux` unpacked, in bytes.
+const LIMIT: u64 = 512 << 20;
+
+/// A kernel image, opened and read.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Where it is.
+    pub path: PathBuf,
+    /// `uname -r` of the kernel, as it stands in the image.
+    pub release: String,
+    /// The `.BTF` section.
+    pub btf: Vec<u8>,
+    /// The `.BTF_ids` section; empty if there is none.
+    pub btf_ids: Vec<u8>,
+}
+
+/// Why an image cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum ImageError {
+    #[error("cannot read the kernel image {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path} is no kernel image: {found}. Give a bzImage, vmlinuz or vmlinux for x86-64")]
+    NotAnImage { path: PathBuf, found: String },
+    #[error(
+        "the kernel in {path} cannot be unpacked: {reason}. The file may be damaged: fetch or build it again"
+    )]
+    Unpack { path: PathBuf, reason: String },
+    #[error(
+        "the kernel in {path}{release} has no BTF: build it with CONFIG_DEBUG_INFO_BTF=y, or take a packaged kernel"
+    )]
+    NoBtf { path: PathBuf, release: String },
+    #[error("the kernel in {path} does not say its release (there is no `Linux version` in it)")]
+    NoRelease { path: PathBuf },
+}
+
+impl Image {
+    /// Reads the kernel at `path`: bzImage, vmlinuz or vmlinux.
+    pub fn open(path: &Path) -> Result<Image, ImageError> {
+        Ok(Self::open_with_vmlinux(path)?.0)
+    }
+
+    /// [`Image::open`], and the whole `vmlinux`.
+    pub(crate) fn open_with_vmlinux(path: &Path) -> Result<(Image, Vec<u8>), ImageError> {
+        let bytes = read_bounded(path).map_err(|source| ImageError::Read { path: path.into(), source })?;
+        let (vmlinux, boot_release) = if bytes.starts_with(b"\x7fELF") {
+            (bytes, None)
+        } else {
+            let boot = BootHeader::find(&bytes)
+                .ok_or_else(|| ImageError::NotAnImage { path: path.into(), found: describe(&bytes) })?;
+            let unpacked = unpack::unpack(boot.payload, LIMIT)
+                .map_err(|reason| ImageError::Unpack { path: path.into(), reason })?;
+            (unpacked, boot.release)
+        };
+        let elf = object::File::parse(vmlinux.as_slice()).map_err(|error| ImageError::NotAnImage {
+            path: path.into(),
+            found: format!("what is in it is no ELF file ({error})"),
+        })?;
+        if elf.architecture() != object::Architecture::X86_64 {
+            let found = format!("it is an ELF file for {:?}", elf.architecture());
+            return Err(ImageError::NotAnImage { path: path.into(), found });
+        }
+        let section = |name: &str| -> Option<Vec<u8>> {
+            elf.section_by_name(name)?.data().ok().filter(|data| !data.is_empty()).map(<[u8]>::to_vec)
+        };
+        let release = boot_release.or_else(|| release_in(&elf));
+        let btf = section(".BTF").ok_or_else(|| ImageError::NoBtf {
+            path: path.into(),
+            release: release.as_ref().map(|release| format!(" ({release})")).unwrap_or_default(),
+        })?;
+        let btf_ids = section(".BTF_ids").unwrap_or_default();
+        let release = release.ok_or_else(|| ImageError::NoRelease { path: path.into() })?;
+        Ok((Image { path: path.into(), release, btf, btf_ids }, vmlinux))
+    }
+}
+
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(std::io::Error::other("it is not a file"));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len().min(LIMIT) as usize);
+    file.take(LIMIT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(std::io::Error::other("it is larger than any kernel (512 MiB)"));
+    }
+    Ok(bytes)
+}
+
+/// What a file that is no kernel looks like, for the message.
+fn describe(bytes: &[u8]) -> String {
+    let found = match bytes {
+        [] => "it is empty",
+        [0x1f, 0x8b, ..] => "it is a gzip file",
+        [b'!', b'<', b'a', b'r', ..] => "it is an archive (a package? unpack it first)",
+        [b'M', b'Z', ..] => "it starts like a bootable image but has no x86 boot header",
+        _ if bytes.iter().take(512).all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
+            "it is a text file"
+        }
+        _ => "it has neither an ELF nor an x86 boot header",
+    };
+    found.to_string()
+}
+
+/// The parts of the x86 boot protocol's header (Documentation/arch/x86/boot.rst) that lead to the kernel.
+struct BootHeader<'a> {
+    payload: &'a [u8],
+    release: Option<String>,
+}
+
+impl BootHeader<'_> {
+    fn find(bytes: &[u8]) -> Option<BootHeader<'_>> {
+        let u16_at = |at: usize| Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+        let u32_at = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        if bytes.get(0x202..0x206)? != b"HdrS" || u16_at(0x206)? < 0x208 {
+            return None;
+        }
+        let setup_sectors = match bytes.get(0x1f1)? {
+            0 => 4,
+            sectors => usize::from(*sectors),
+        };
+        let start = (setup_sectors + 1) * 512 + usize::try_from(u32_at(0x248)?).ok()?;
+        let payload = bytes.get(start..start.checked_add(usize::try_from(u32_at(0x24c)?).ok()?)?)?;
+        let release = Some(usize::from(u16_at(0x20e)?)).filter(|offset| *offset != 0).and_then(|offset| {
+            let text = bytes.get(offset + 0x200..)?;
+            first_word(text)
+        });
+        Some(BootHeader { payload, release })
+    }
+}
+
+/// The release in `Linux version RELEASE (`, looked for where a kernel keeps its constants.
+fn release_in(elf: &object::File<'_>) -> Option<String> {
+    const BANNER: &[u8] = b"Linux version ";
+    let rodata = elf.section_by_name(".rodata").and_then(|section| section.data().ok());
+    let others = elf.sections().filter_map(|section| section.data().ok());
+    rodata.into_iter().chain(others).find_map(|data| {
+        let mut from = 0;
+        while let Some(at) = find(data.get(from..)?, BANNER) {
+            from += at + BANNER.len();
+            // The format string of the banner is there too: `Linux version %s`.
+            if let Some(release) = first_word(data.get(from..)?) {
+                return Some(release);
+            }
+        }
+        None
+    })
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+/// The word at the start, if it can be a release.
+fn first_word(text: &[u8]) -> Option<String> {
+    let end = text.iter().take(128).position(|byte| matches!(byte, b' ' | b'\0' | b'\n'))?;
+    let word: Cow<'_, str> = String::from_utf8_lossy(text.get(..end)?);
+    let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || ".+-_~".contains(c));
+    (plain && word.starts_with(|c: char| c.is_ascii_digit())).then(|| word.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn open(bytes: &[u8]) -> Result<Image, ImageError> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        Image::open(file.path())
+    }
+
+    fn message(bytes: &[u8]) -> String {
+        open(bytes).expect_err("it is no kernel").to_string()
+    }
+
+    /// A boot sector that says the payload is all that follows the set-up code.
+    fn boot(payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; 1024];
+        bytes[0x1f1] = 1;
+        bytes[0x202..0x206].copy_from_slice(b"HdrS");
+        bytes[0x206..0x208].copy_from_slice(&0x20fu16.to_le_bytes());
+        bytes[0x24c..0x250].copy_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn says_what_it_found_instead_of_a_kernel() {
+        assert!(message(b"").contains("it is empty"));
+        assert!(message(b"hello, world\n").contains("it is a text file"));
+        assert!(message(b"\x1f\x8b\x08\0").contains("gzip"));
+        assert!(message(b"\x7fELF\x02\x01\x01").contains("no ELF file"));
+        let missing = Image::open(Path::new("/nonexistent/vmlinuz")).unwrap_err().to_string();
+        assert!(missing.contains("/nonexistent/vmlinuz"), "{missing}");
+        assert!(Image::open(Path::new("/")).unwrap_err().to_string().contains("not a file"));
+    }
+
+    #[test]
+    fn follows_the_boot_header_to_every_kind_of_payload() {
+        use flate2::{Compression, write::GzEncoder};
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(b"not an ELF file").unwrap();
+        let text = message(&boot(&gzip.finish().unwrap()));
+        assert!(text.contains("no ELF file"), "{text}");
+        let zstd = zstd::encode_all(&b"not an ELF file"[..], 1).unwrap();
+        assert!(message(&boot(&zstd)).contains("no ELF file"));
+        // The kernel's build appends the unpacked size.
+        assert!(message(&boot(&[zstd, vec![15, 0, 0, 0]].concat())).contains("no ELF file"));
+        assert!(message(&boot(b"garbage")).contains("unknown compression"));
+        assert!(message(&boot(&[0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3])).contains("cannot be unpacked"));
+    }
+
+    #[test]
+    fn a_header_that_points_outside_is_no_header() {
+        let mut bytes = boot(b"payload");
+        bytes[0x248..0x24c].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(message(&bytes).contains("is no kernel image"));
+        for cut in [0x1f0, 0x204, 0x208, 0x24a, 0x24f] {
+            assert!(message(&bytes[..cut]).contains("is no kernel image"));
+        }
+    }
+
+    #[test]
+    fn a_release_is_a_plain_word_that_starts_with_a_digit() {
+        assert_eq!(first_word(b"7.2.12+deb13-cloud-amd64 (x@y)"), Some("7.2.12+deb13-cloud-amd64".into()));
+        assert_eq!(first_word(b"%s (%s)"), None);
+        assert_eq!(first_word(b"7.2"), None);
+    }
+}

@@ -1,0 +1,213 @@
+//! Loading programs into a kernel in a virtual machine, whatever the kernel does to it.
+//!
+//! [`run`] boots the kernel with this very program as the agent, streams the objects in and hands every result
+//! to the caller as it comes. When the guest dies, the programs that were being loaded are the suspects: one
+//! alone is to blame, several are tried again each alone. When a program takes too long it is to blame at once.
+//! The guest is started anew and the rest goes on. Every program wanted ends in exactly one [`Outcome`].
+
+mod accel;
+mod elf;
+mod initramfs;
+mod supervisor;
+mod vm;
+
+use crate::image::Image;
+use livediff_capture::{Loaded, Said};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// How guest code is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Accel {
+    /// By the processor where a guest really answers with it, else emulated. The answer is remembered until
+    /// the machine is rebooted.
+    #[default]
+    Auto,
+    /// By the processor (KVM); an error where that does not work.
+    Kvm,
+    /// Emulated.
+    Tcg,
+}
+
+impl fmt::Display for Accel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Accel::Auto => "auto",
+            Accel::Kvm => "kvm",
+            Accel::Tcg => "tcg",
+        })
+    }
+}
+
+/// How to run the guest.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How guest code is run.
+    pub accel: Accel,
+    /// How long one program may take from its `BPF_PROG_LOAD` to its result on the host.
+    pub timeout: Duration,
+    /// Virtual processors, 1 to 64, and no more than the host has.
+    pub vcpus: u32,
+    /// Memory of the guest in MiB, at least 256 and no more than three quarters of what the host has free.
+    pub memory_mib: u32,
+    /// Reserved: the path walk is never cut short yet.
+    pub stop_early: bool,
+}
+
+impl Default for Options {
+    /// As many processors as the host has, up to 8; 512 MiB and 512 MiB more for each; 60 seconds per program.
+    fn default() -> Self {
+        let vcpus = host_processors().min(8);
+        Options {
+            accel: Accel::Auto,
+            timeout: Duration::from_secs(60),
+            vcpus,
+            memory_mib: 512 + 512 * vcpus,
+            stop_early: false,
+        }
+    }
+}
+
+fn host_processors() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1))
+}
+
+/// A BPF object file to be loaded.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// The name under which events speak of it. No two objects of a run have the same.
+    pub name: String,
+    /// The ELF file.
+    pub bytes: Arc<[u8]>,
+    /// The programs wanted; `None` for all.
+    pub only: Option<Vec<String>>,
+}
+
+/// What happens in a run, as it happens.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The kernel is up and the agent answers.
+    Booted {
+        /// `uname -r` as the running kernel says it.
+        release: String,
+        /// How guest code is run: never [`Accel::Auto`].
+        accel: Accel,
+    },
+    /// libbpf opened the object.
+    Opened {
+        /// [`Object::name`].
+        object: String,
+        /// All its programs, those too that are not wanted.
+        programs: Vec<String>,
+    },
+    /// libbpf could not open the object: none of its programs gets an outcome.
+    NotOpened {
+        /// [`Object::name`].
+        object: String,
+        /// Why not.
+        reason: String,
+    },
+    /// What became of a program. Sent once for every program wanted of an object that was opened.
+    Program {
+        /// [`Object::name`].
+        object: String,
+        /// Its name in the object.
+        program: String,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// The guest died or was stopped, and a new one takes over.
+    GuestRestarted {
+        /// What ended the one before.
+        reason: String,
+    },
+}
+
+/// What became of a program.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The kernel was asked to load it, and took or refused it. `Loaded::kfuncs` is empty: the host knows the
+    /// kernel's BTF and fills it in.
+    Loaded(Box<(Loaded, Said)>),
+    /// It could not be given to the kernel.
+    NotLoadable {
+        /// Why not.
+        reason: String,
+    },
+    /// The guest died of it.
+    Crashed {
+        /// The last lines of the guest's console.
+        console: String,
+    },
+    /// It had no result within [`Options::timeout`].
+    Timeout {
+        /// The last lines of the guest's console.
+        console: String,
+    },
+}
+
+/// A way to stop a run from another thread or a signal handler.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// One that has not been used.
+    pub fn new() -> Cancel {
+        Cancel::default()
+    }
+
+    /// Stops the run: it returns [`RunError::Cancelled`] within a fraction of a second.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Cancel::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a run could not be done, or not to its end.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum RunError {
+    #[error("cancelled")]
+    Cancelled,
+    #[error("{program} is not installed: it is in the package qemu-system-x86 (on Debian and Ubuntu)")]
+    NoQemu { program: String },
+    #[error("KVM was asked for and does not work here: {reason}. Use --accel tcg, or auto")]
+    NoKvm { reason: String },
+    #[error(
+        "the kernel {release} ({path}) did not start: {reason}\n{console}\nIf the image is good, the kernel may lack \
+         something built in: VIRTIO_PCI, VIRTIO_CONSOLE, BLK_DEV_INITRD, SERIAL_8250_CONSOLE, DEVTMPFS, BPF_SYSCALL. \
+         A packaged cloud kernel has all of it"
+    )]
+    NoBoot { release: String, path: String, reason: String, console: String },
+    #[error("cannot pack the agent for the guest: {reason}")]
+    Initramfs { reason: String },
+    #[error("cannot {action}: {source}")]
+    Io { action: &'static str, source: std::io::Error },
+}
+
+/// Loads every program wanted of `objects` into the kernel of `image`, and tells `sink` what happens.
+///
+/// `sink` is called on this thread. The virtual machine is gone when the function returns, however it returns,
+/// and when this process dies. The order of results is that of their coming.
+pub fn run(
+    image: &Image,
+    objects: Vec<Object>,
+    options: &Options,
+    cancel: &Cancel,
+    sink: &mut dyn FnMut(Event),
+) -> Result<(), RunError> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    supervisor::Supervisor::new(image, objects, options, cancel, sink)?.run()
+}

@@ -1,0 +1,485 @@
+//! Keeps account of every program wanted while guests come and go.
+//!
+//! Work is a queue of items: an object, or one program of it that must be alone in the guest because it is a
+//! suspect. A session is one guest; it ends when the queue is empty, when the guest dies or when a program
+//! takes too long. After each the account says what is left.
+
+use super::{
+    Accel, Cancel, Event, Object, Options, Outcome, RunError, accel, elf, host_processors, initramfs,
+    vm::{self, FromVm, Machine, MemoryFile, Vm},
+};
+use crate::{
+    image::Image,
+    protocol::{FromGuest, ToGuest, VERSION},
+};
+use livediff_capture::Said;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long a guest may take until its agent answers: emulated, and by a processor that is known to work.
+const BOOT_LIMIT: Duration = Duration::from_secs(60);
+/// The same where it is not known whether the processor can do it.
+const KVM_TRIAL: Duration = Duration::from_secs(6);
+/// How often a guest is started anew before the rest is given up.
+const RESTART_LIMIT: usize = 100;
+/// Guests in a row that may die without a program to blame.
+const IDLE_DEATH_LIMIT: usize = 3;
+/// Bytes of objects that may wait in the guest.
+const WAITING_LIMIT: usize = 32 << 20;
+/// How long a guest without a program in flight may say nothing.
+const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+
+/// The account of one object.
+struct Entry {
+    object: Object,
+    license: String,
+    /// All its programs, once the agent has told.
+    programs: Option<Vec<Program>>,
+    /// Nothing more is to be done about it.
+    closed: bool,
+}
+
+struct Program {
+    name: String,
+    /// Not wanted, or its outcome is out.
+    settled: bool,
+}
+
+impl Entry {
+    fn settled(&self, program: u32) -> bool {
+        let program = self.programs.as_ref().and_then(|programs| programs.get(program as usize));
+        program.is_none_or(|program| program.settled)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.closed || self.programs.as_ref().is_some_and(|programs| programs.iter().all(|p| p.settled))
+    }
+}
+
+/// A piece of work, and how it is named while it is in flight: an object (its opening), or a program of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Item {
+    object: u32,
+    program: Option<u32>,
+}
+
+/// How a guest's life ended.
+enum End {
+    /// There is nothing left to do.
+    Done,
+    /// The guest died while these were in flight.
+    Died { reason: String, console: String, in_flight: Vec<Item> },
+    /// These took too long.
+    Late { console: String, late: Vec<Item> },
+}
+
+pub(super) struct Supervisor<'a> {
+    image: &'a Image,
+    machine: Machine,
+    accel: Option<Accel>,
+    wanted_accel: Accel,
+    timeout: Duration,
+    entries: Vec<Entry>,
+    /// To be tried alone, before anything else.
+    suspects: VecDeque<Item>,
+    cancel: &'a Cancel,
+    sink: &'a mut dyn FnMut(Event),
+}
+
+impl<'a> Supervisor<'a> {
+    pub(super) fn new(
+        image: &'a Image,
+        objects: Vec<Object>,
+        options: &Options,
+        cancel: &'a Cancel,
+        sink: &'a mut dyn FnMut(Event),
+    ) -> Result<Self, RunError> {
+        let qemu = vm::find_qemu()?;
+        let io = |action| move |source| RunError::Io { action, source };
+        let initramfs = initramfs::build().map_err(|reason| RunError::Initramfs { reason })?;
+        let initramfs =
+            MemoryFile::new("initramfs", &initramfs).map_err(io("keep the initramfs in memory"))?;
+        let path = std::fs::canonicalize(&image.path).map_err(io("find the kernel image"))?;
+        let machine = Machine {
+            qemu,
+            kernel: path,
+            initramfs,
+            vcpus: options.vcpus.clamp(1, host_processors().min(64)),
+            memory_mib: memory_mib(options.memory_mib),
+        };
+        let entries = objects
+            .into_iter()
+            .map(|object| Entry {
+                license: elf::license(&object.bytes),
+                object,
+                programs: None,
+                closed: false,
+            })
+            .collect();
+        Ok(Supervisor {
+            image,
+            machine,
+            accel: None,
+            wanted_accel: options.accel,
+            timeout: options.timeout,
+            entries,
+            suspects: VecDeque::new(),
+            cancel,
+            sink,
+        })
+    }
+
+    /// Does everything.
+    pub(super) fn run(mut self) -> Result<(), RunError> {
+        let mut restarts = 0;
+        let mut idle_deaths = 0;
+        loop {
+            let vm = self.boot()?;
+            let reason = match self.session(vm)? {
+                End::Done => return Ok(()),
+                End::Died { reason, console, in_flight } => {
+                    idle_deaths = if in_flight.is_empty() { idle_deaths + 1 } else { 0 };
+                    match in_flight.as_slice() {
+                        [] => {}
+                        [alone] => self.blame(*alone, &|| Outcome::Crashed { console: console.clone() }),
+                        several => self.suspects.extend(several),
+                    }
+                    reason
+                }
+                End::Late { console, late } => {
+                    idle_deaths = 0;
+                    for item in &late {
+                        self.blame(*item, &|| Outcome::Timeout { console: console.clone() });
+                    }
+                    format!("a program took longer than {} s", self.timeout.as_secs_f32())
+                }
+            };
+            restarts += 1;
+            if idle_deaths >= IDLE_DEATH_LIMIT || restarts >= RESTART_LIMIT {
+                self.give_up(&format!(
+                    "not loaded: the guest had to be restarted {restarts} times, at last because {reason}"
+                ));
+            }
+            if self.entries.iter().all(Entry::is_settled) {
+                return Ok(());
+            }
+            (self.sink)(Event::GuestRestarted { reason });
+        }
+    }
+
+    /// Starts a guest and waits until its agent answers.
+    fn boot(&mut self) -> Result<Vm, RunError> {
+        let trials: Vec<(Accel, Duration)> = match (self.accel, self.wanted_accel) {
+            (Some(accel), _) => vec![(accel, BOOT_LIMIT)],
+            (None, Accel::Tcg) => vec![(Accel::Tcg, BOOT_LIMIT)],
+            (None, Accel::Kvm) => match accel::unusable() {
+                Some(reason) => return Err(RunError::NoKvm { reason }),
+                None => vec![(Accel::Kvm, BOOT_LIMIT.min(KVM_TRIAL * 2))],
+            },
+            (None, Accel::Auto) => match (accel::unusable(), accel::remembered(&self.machine.qemu)) {
+                (Some(_), _) | (None, Some(false)) => vec![(Accel::Tcg, BOOT_LIMIT)],
+                (None, _) => vec![(Accel::Kvm, KVM_TRIAL), (Accel::Tcg, BOOT_LIMIT)],
+            },
+        };
+        let mut failure = (String::new(), String::new());
+        for (accel, limit) in trials {
+            let vm = self.machine.start(accel)?;
+            match self.greet(&vm, limit)? {
+                Ok(release) => {
+                    if self.accel.is_none() {
+                        if self.wanted_accel == Accel::Auto && accel == Accel::Kvm {
+                            accel::remember(&self.machine.qemu, true);
+                        }
+                        self.accel = Some(accel);
+                        (self.sink)(Event::Booted { release, accel });
+                    }
+                    return Ok(vm);
+                }
+                Err(reason) => failure = (reason, vm.finish(Duration::from_millis(500))),
+            }
+            if accel == Accel::Kvm && self.wanted_accel == Accel::Auto {
+                accel::remember(&self.machine.qemu, false);
+            }
+        }
+        let (reason, console) = failure;
+        if self.wanted_accel == Accel::Kvm && self.accel.is_none() {
+            return Err(RunError::NoKvm {
+                reason: format!("{reason} {}", console.lines().last().unwrap_or_default()),
+            });
+        }
+        Err(RunError::NoBoot {
+            release: self.image.release.clone(),
+            path: self.image.path.display().to_string(),
+            reason,
+            console: if console.is_empty() { "Its console stayed empty.".to_string() } else { console },
+        })
+    }
+
+    /// The agent's hello and ours. The inner error says why there was none.
+    fn greet(&self, vm: &Vm, limit: Duration) -> Result<Result<String, String>, RunError> {
+        let end = Instant::now() + limit;
+        while Instant::now() < end {
+            self.check_cancelled()?;
+            match vm.receive(TICK) {
+                None => {}
+                Some(FromVm::Message(message, _)) => match *message {
+                    FromGuest::Hello { version: VERSION, release } => {
+                        let log_limit =
+                            (u64::from(self.machine.memory_mib) << 20) / (4 * u64::from(self.machine.vcpus));
+                        let hello = ToGuest::Hello {
+                            version: VERSION,
+                            threads: self.machine.vcpus,
+                            log_limit: u32::try_from(log_limit).unwrap_or(u32::MAX).min(256 << 20),
+                        };
+                        vm.send(hello, Arc::default());
+                        return Ok(Ok(release));
+                    }
+                    other => return Ok(Err(format!("its agent says something strange: {other:?}"))),
+                },
+                Some(FromVm::Closed(reason)) => return Ok(Err(reason)),
+            }
+        }
+        Ok(Err(format!("its agent did not answer within {} s", limit.as_secs())))
+    }
+
+    fn check_cancelled(&self) -> Result<(), RunError> {
+        if self.cancel.is_cancelled() { Err(RunError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Works with one guest until there is nothing to do or it ends.
+    fn session(&mut self, vm: Vm) -> Result<End, RunError> {
+        let mut session = Session::new(self);
+        let mut heard = Instant::now();
+        let ended = loop {
+            self.check_cancelled()?;
+            session.send_more(self, &vm);
+            if session.is_done() {
+                return Ok(End::Done);
+            }
+            match vm.receive(TICK) {
+                Some(FromVm::Message(message, payload)) => {
+                    heard = Instant::now();
+                    session.hear(self, *message, payload);
+                }
+                Some(FromVm::Closed(reason)) => break reason,
+                None => {}
+            }
+            let late = session.late();
+            if !late.is_empty() {
+                return Ok(End::Late { console: vm.finish(Duration::ZERO), late });
+            }
+            if session.in_flight.is_empty() && heard.elapsed() > SILENCE_LIMIT {
+                break "the guest has gone silent".to_string();
+            }
+        };
+        let console = vm.finish(Duration::from_secs(1));
+        Ok(End::Died { reason: ended, console, in_flight: session.in_flight.keys().copied().collect() })
+    }
+
+    /// Gives every program behind the item that has none an outcome.
+    fn blame(&mut self, item: Item, outcome: &dyn Fn() -> Outcome) {
+        let Some(entry) = self.entries.get_mut(item.object as usize) else { return };
+        let Some(programs) = &entry.programs else {
+            entry.closed = true;
+            let reason = match outcome() {
+                Outcome::Crashed { console } => {
+                    format!("the guest died of opening it; its last words:\n{console}")
+                }
+                Outcome::Timeout { console } => {
+                    format!("opening it took too long; the console's last words:\n{console}")
+                }
+                Outcome::NotLoadable { reason } => reason,
+                Outcome::Loaded(_) => return,
+            };
+            (self.sink)(Event::NotOpened { object: entry.object.name.clone(), reason });
+            return;
+        };
+        let numbers: Vec<u32> = match item.program {
+            Some(program) => vec![program],
+            None => (0..).take(programs.len()).collect(),
+        };
+        for program in numbers {
+            if !self.settled(item.object, program) {
+                self.settle(item.object, program, outcome());
+            }
+        }
+    }
+
+    fn settled(&self, object: u32, program: u32) -> bool {
+        self.entries.get(object as usize).is_none_or(|entry| entry.settled(program))
+    }
+
+    /// Sends the program's outcome out, unless it has one.
+    fn settle(&mut self, object: u32, program: u32, outcome: Outcome) {
+        let Some(entry) = self.entries.get_mut(object as usize) else { return };
+        let Some(program) = entry.programs.as_mut().and_then(|programs| programs.get_mut(program as usize))
+        else {
+            return;
+        };
+        if !std::mem::replace(&mut program.settled, true) {
+            let (object, program) = (entry.object.name.clone(), program.name.clone());
+            (self.sink)(Event::Program { object, program, outcome });
+        }
+    }
+
+    fn give_up(&mut self, reason: &str) {
+        for object in (0..).take(self.entries.len()) {
+            if self.entries.get(object as usize).is_some_and(|entry| !entry.is_settled()) {
+                let item = Item { object, program: None };
+                self.blame(item, &|| Outcome::NotLoadable { reason: reason.to_string() });
+            }
+        }
+    }
+}
+
+/// How often the account is looked at while nothing comes.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Memory for the guest within what the host has.
+fn memory_mib(wanted: u32) -> u32 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = text.lines().find_map(|line| {
+        let kib = line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?;
+        Some(u32::try_from(kib.parse::<u64>().ok()? / 1024 / 4 * 3).unwrap_or(u32::MAX))
+    });
+    wanted.min(available.unwrap_or(u32::MAX)).max(256)
+}
+
+/// What is going on in one guest.
+struct Session {
+    /// What is to be sent, suspects first.
+    queue: VecDeque<(Item, bool)>,
+    /// What was sent and is not finished: the suspect if it was one, and the size.
+    sent: HashMap<u32, (Item, bool, usize)>,
+    in_flight: BTreeMap<Item, Instant>,
+    timeout: Duration,
+    window: usize,
+}
+
+impl Session {
+    fn new(supervisor: &mut Supervisor<'_>) -> Session {
+        let mut queue = VecDeque::new();
+        let mut seen = HashSet::new();
+        for item in std::mem::take(&mut supervisor.suspects) {
+            let settled = match item.program {
+                Some(program) => supervisor.settled(item.object, program),
+                None => supervisor.entries.get(item.object as usize).is_none_or(Entry::is_settled),
+            };
+            if !settled && seen.insert(item) {
+                queue.push_back((item, true));
+            }
+        }
+        for (object, entry) in (0..).zip(&supervisor.entries) {
+            if !entry.is_settled() {
+                queue.push_back((Item { object, program: None }, false));
+            }
+        }
+        let window = 2 * supervisor.machine.vcpus as usize + 2;
+        Session {
+            queue,
+            sent: HashMap::new(),
+            in_flight: BTreeMap::new(),
+            timeout: supervisor.timeout,
+            window,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.queue.is_empty() && self.sent.is_empty()
+    }
+
+    /// Keeps the guest busy, but never a suspect together with anything else.
+    fn send_more(&mut self, supervisor: &mut Supervisor<'_>, vm: &Vm) {
+        while let Some((item, alone)) = self.queue.front().copied() {
+            let waiting: usize = self.sent.values().map(|(.., size)| size).sum();
+            let watched = self.sent.values().any(|(_, alone, _)| *alone);
+            let full = watched || alone || self.sent.len() >= self.window || waiting >= WAITING_LIMIT;
+            if !self.sent.is_empty() && (full || self.sent.contains_key(&item.object)) {
+                return;
+            }
+            self.queue.pop_front();
+            let Some(entry) = supervisor.entries.get(item.object as usize) else { continue };
+            if entry.is_settled() {
+                continue;
+            }
+            let leave_out =
+                |number: &u32| entry.settled(*number) || item.program.is_some_and(|p| p != *number);
+            let programs = entry.programs.as_ref().map_or(0, Vec::len);
+            let message = ToGuest::Object {
+                id: item.object,
+                name: entry.object.name.clone(),
+                license: entry.license.clone(),
+                only: entry.object.only.clone(),
+                skip: (0..).take(programs).filter(leave_out).collect(),
+            };
+            vm.send(message, Arc::clone(&entry.object.bytes));
+            self.sent.insert(item.object, (item, alone, entry.object.bytes.len()));
+        }
+    }
+
+    /// Takes in what the agent says. What makes no sense is passed over: a program that it leaves without a
+    /// result is noticed when its object is finished.
+    fn hear(&mut self, supervisor: &mut Supervisor<'_>, message: FromGuest, payload: Vec<u8>) {
+        match message {
+            FromGuest::Hello { .. } => {}
+            FromGuest::Starting { object, program } => {
+                if self.sent.contains_key(&object) {
+                    self.in_flight.insert(Item { object, program }, Instant::now());
+                }
+            }
+            FromGuest::Opened { object, programs } => self.opened(supervisor, object, programs),
+            FromGuest::NotOpened { object, reason } => {
+                self.in_flight.remove(&Item { object, program: None });
+                if self.sent.remove(&object).is_some() {
+                    supervisor.blame(Item { object, program: None }, &|| Outcome::NotLoadable {
+                        reason: reason.clone(),
+                    });
+                }
+            }
+            FromGuest::Prepared { object } => {
+                self.in_flight.remove(&Item { object, program: None });
+            }
+            FromGuest::Loaded { object, program, loaded, verdict, errno, truncated } => {
+                self.in_flight.remove(&Item { object, program: Some(program) });
+                let log = String::from_utf8(payload)
+                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+                let said = Said { verdict, errno, log, truncated };
+                supervisor.settle(object, program, Outcome::Loaded(Box::new((*loaded, said))));
+            }
+            FromGuest::NotLoadable { object, program, reason } => {
+                self.in_flight.remove(&Item { object, program: Some(program) });
+                supervisor.settle(object, program, Outcome::NotLoadable { reason });
+            }
+            FromGuest::Finished { object } => {
+                if let Some((item, ..)) = self.sent.remove(&object) {
+                    self.in_flight.retain(|item, _| item.object != object);
+                    let reason = "the agent gave no result for it".to_string();
+                    supervisor.blame(item, &|| Outcome::NotLoadable { reason: reason.clone() });
+                }
+            }
+        }
+    }
+
+    fn opened(&mut self, supervisor: &mut Supervisor<'_>, object: u32, names: Vec<String>) {
+        let Some(entry) = supervisor.entries.get_mut(object as usize) else { return };
+        if entry.programs.is_some() || !self.sent.contains_key(&object) {
+            return;
+        }
+        let only = entry.object.only.as_ref();
+        let unwanted = |name: &String| only.is_some_and(|only| !only.contains(name));
+        let programs =
+            names.iter().map(|name| Program { name: name.clone(), settled: unwanted(name) }).collect();
+        entry.programs = Some(programs);
+        let object = entry.object.name.clone();
+        (supervisor.sink)(Event::Opened { object, programs: names });
+    }
+
+    /// What is in flight for too long.
+    fn late(&self) -> Vec<Item> {
+        let late = self.in_flight.iter().filter(|(_, since)| since.elapsed() > self.timeout);
+        late.map(|(item, _)| *item).collect()
+    }
+}

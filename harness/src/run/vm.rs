@@ -1,0 +1,280 @@
+//! One virtual machine: a QEMU process, the port to its agent, and its console.
+//!
+//! The process has a group of its own, so that a terminal's Ctrl-C does not reach it, and is killed by the
+//! kernel when the thread that started it ends. What it needs is handed over in memory and through inherited
+//! descriptors: nothing is left behind in the file system, however anybody dies.
+
+use super::{Accel, RunError, initramfs};
+use crate::protocol::{self, FromGuest, PORT, ToGuest};
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    io::{Read, Write},
+    net::Shutdown,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// The program that runs guests.
+const QEMU: &str = "qemu-system-x86_64";
+/// Bytes kept of a console.
+const CONSOLE: usize = 16 << 10;
+/// Lines shown of a console.
+const CONSOLE_LINES: usize = 40;
+
+/// Finds QEMU on the path.
+pub(super) fn find_qemu() -> Result<PathBuf, RunError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(QEMU))
+        .find(|file| file.is_file())
+        .ok_or_else(|| RunError::NoQemu { program: QEMU.to_string() })
+}
+
+/// A file that exists in this process's memory only and that its children can open by a path.
+pub(super) struct MemoryFile(OwnedFd);
+
+impl MemoryFile {
+    pub(super) fn new(name: &str, bytes: &[u8]) -> std::io::Result<MemoryFile> {
+        use nix::sys::memfd::{MFdFlags, memfd_create};
+        let mut file = std::fs::File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?);
+        file.write_all(bytes)?;
+        Ok(MemoryFile(file.into()))
+    }
+
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()))
+    }
+}
+
+/// What a virtual machine is made from.
+pub(super) struct Machine {
+    pub(super) qemu: PathBuf,
+    pub(super) kernel: PathBuf,
+    pub(super) initramfs: MemoryFile,
+    pub(super) vcpus: u32,
+    pub(super) memory_mib: u32,
+}
+
+/// What comes from a virtual machine.
+pub(super) enum FromVm {
+    Message(Box<FromGuest>, Vec<u8>),
+    /// The port is closed: the guest or QEMU has ended, or talks nonsense.
+    Closed(String),
+}
+
+/// A running virtual machine. Dropping it ends it.
+pub(super) struct Vm {
+    child: Child,
+    port: UnixStream,
+    to_guest: Option<Sender<(ToGuest, Arc<[u8]>)>>,
+    from_guest: Option<Receiver<FromVm>>,
+    console: Arc<Mutex<VecDeque<u8>>>,
+    errors: Arc<Mutex<VecDeque<u8>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Machine {
+    fn arguments(&self, accel: Accel) -> Vec<OsString> {
+        let (accelerator, processor) = match accel {
+            Accel::Kvm => ("kvm", "host"),
+            _ => ("tcg,thread=multi", "max"),
+        };
+        let (memory, vcpus) = (format!("{}M", self.memory_mib), self.vcpus.to_string());
+        let port = format!("virtserialport,chardev=port,name={PORT}");
+        let command_line = format!(
+            "console=ttyS0 quiet panic=-1 oops=panic mitigations=off LD_LIBRARY_PATH={} {}",
+            initramfs::LIBRARIES,
+            std::env::var("LIVEDIFF_KERNEL_ARGS").unwrap_or_default()
+        );
+        let mut arguments: Vec<OsString> = [
+            ["-accel", accelerator],
+            ["-cpu", processor],
+            ["-smp", &vcpus],
+            ["-m", &memory],
+            ["-display", "none"],
+            ["-chardev", "file,id=console,path=/dev/stdout"],
+            ["-serial", "chardev:console"],
+            // Standard input is our end of the port.
+            ["-chardev", "socket,id=port,fd=0"],
+            ["-device", "virtio-serial-pci"],
+            ["-device", &port],
+            ["-append", &command_line],
+        ]
+        .iter()
+        .flatten()
+        .map(OsString::from)
+        .collect();
+        arguments.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(OsString::from));
+        arguments.extend(["-kernel".into(), self.kernel.clone().into_os_string()]);
+        arguments.extend(["-initrd".into(), self.initramfs.path().into_os_string()]);
+        arguments
+    }
+
+    /// Starts QEMU. The thread that calls this must outlive the virtual machine.
+    pub(super) fn start(&self, accel: Accel) -> Result<Vm, RunError> {
+        let io = |action| move |source| RunError::Io { action, source };
+        let (port, theirs) = UnixStream::pair().map_err(io("make a socket for the guest"))?;
+        let mut command = Command::new(&self.qemu);
+        command
+            .args(self.arguments(accel))
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
+        die_with_parent(&mut command);
+        let mut child = command.spawn().map_err(io("start QEMU"))?;
+        // Our copy of the guest's end must go, or the port would never close.
+        drop(command);
+        let console = Arc::default();
+        let errors = Arc::default();
+        let mut threads = Vec::new();
+        if let Some(stdout) = child.stdout.take() {
+            threads.push(keep_tail(stdout, &console));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            threads.push(keep_tail(stderr, &errors));
+        }
+        let (to_guest, outgoing) = mpsc::channel::<(ToGuest, Arc<[u8]>)>();
+        // Bounded: what nobody has taken yet waits in the guest.
+        let (incoming, from_guest) = mpsc::sync_channel(64);
+        let (mut reader, mut writer) = match (port.try_clone(), port.try_clone()) {
+            (Ok(reader), Ok(writer)) => (std::io::BufReader::with_capacity(1 << 16, reader), writer),
+            (Err(source), _) | (_, Err(source)) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(RunError::Io { action: "talk to the guest", source });
+            }
+        };
+        threads.push(std::thread::spawn(move || {
+            loop {
+                let (event, last) = match protocol::read::<FromGuest>(&mut reader) {
+                    Ok((message, payload)) => (FromVm::Message(Box::new(message), payload), false),
+                    Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                        (FromVm::Closed(format!("the guest talks nonsense: {error}")), true)
+                    }
+                    Err(_) => (FromVm::Closed("the guest died".to_string()), true),
+                };
+                if incoming.send(event).is_err() || last {
+                    return;
+                }
+            }
+        }));
+        threads.push(std::thread::spawn(move || {
+            for (message, payload) in outgoing {
+                if protocol::write(&mut writer, &message, &payload).is_err() {
+                    return;
+                }
+            }
+        }));
+        Ok(Vm {
+            child,
+            port,
+            to_guest: Some(to_guest),
+            from_guest: Some(from_guest),
+            console,
+            errors,
+            threads,
+        })
+    }
+}
+
+/// Has the kernel kill the child when the thread that started it is gone.
+#[allow(unsafe_code)]
+fn die_with_parent(command: &mut Command) {
+    use nix::{
+        sys::{prctl, signal::Signal},
+        unistd::{getpid, getppid},
+    };
+    let parent = getpid();
+    let prepare = move || {
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // The parent may have died before the line above.
+        if getppid() == parent { Ok(()) } else { Err(std::io::Error::other("the parent has died")) }
+    };
+    // SAFETY: between fork and exec, `prepare` makes system calls only.
+    unsafe { command.pre_exec(prepare) };
+}
+
+fn keep_tail(mut from: impl Read + Send + 'static, tail: &Arc<Mutex<VecDeque<u8>>>) -> JoinHandle<()> {
+    let tail = Arc::clone(tail);
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+            tail.extend(bytes.get(..count).unwrap_or_default());
+            let excess = tail.len().saturating_sub(CONSOLE);
+            tail.drain(..excess);
+        }
+    })
+}
+
+impl Vm {
+    /// Puts a message in the queue to the guest. A guest that is gone is noticed by [`Vm::receive`].
+    pub(super) fn send(&self, message: ToGuest, payload: Arc<[u8]>) {
+        if let Some(to_guest) = &self.to_guest {
+            let _ = to_guest.send((message, payload));
+        }
+    }
+
+    /// What comes from the guest within `limit`; nothing if nothing comes.
+    pub(super) fn receive(&self, limit: Duration) -> Option<FromVm> {
+        let from_guest = self.from_guest.as_ref()?;
+        match from_guest.recv_timeout(limit) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(FromVm::Closed("the guest died".to_string())),
+        }
+    }
+
+    /// Ends the virtual machine, after a moment for one that is ending by itself, and returns the last lines
+    /// of its console and of QEMU's own messages.
+    pub(super) fn finish(mut self, patience: Duration) -> String {
+        let end = Instant::now() + patience;
+        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.end();
+        let (errors, console) = (last_lines(&self.errors), last_lines(&self.console));
+        [errors, console].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn end(&mut self) {
+        // The process is ours until it is waited for, so its number cannot be another's.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = self.port.shutdown(Shutdown::Both);
+        // Without these the threads would wait for us.
+        self.to_guest = None;
+        self.from_guest = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn last_lines(tail: &Mutex<VecDeque<u8>>) -> String {
+    let bytes: Vec<u8> = tail.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+    let text = String::from_utf8_lossy(&bytes);
+    // What a terminal would obey has no place in a report.
+    let plain = |c: char| if c == '\n' || c == '\t' || !c.is_control() { Some(c) } else { None };
+    let text: String = text.chars().filter_map(plain).collect();
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines.get(lines.len().saturating_sub(CONSOLE_LINES)..).unwrap_or_default().join("\n")
+}
