@@ -104,6 +104,8 @@ pub struct KfuncPrototype {
     pub params: Vec<KfuncParam>,
     /// `KF_ITER_NEW`: the first argument is initialised by the call.
     pub iter_new: bool,
+    /// `KF_ITER_NEXT`: the call makes a point where states may be compared.
+    pub iter_next: bool,
 }
 
 /// What the analysis needs of a kfunc's parameter.
