@@ -1,7 +1,10 @@
 //! The BPF verifier's stack and register liveness analysis, as Linux computes it.
 #![forbid(unsafe_code)]
 pub mod bpf;
+pub mod diff;
 pub mod log;
+#[cfg(feature = "cli")]
+pub mod report;
 pub mod verifier;
 
 pub use verifier::Dialect;

@@ -1,0 +1,220 @@
+//! The comparison: what a kernel said of a program against what the model says.
+//!
+//! Compared is the liveness section of the log, from the first `func#` line to the last line of the table of live
+//! registers, byte for byte, with kernel addresses masked where the instruction says that one stands. What was not
+//! compared has a status that says so; there is no way from "not compared" to "match".
+//!
+//! ```text
+//! kernel printed                      model ends     outcome
+//! the whole table                     complete       the texts decide: match or mismatch
+//! the whole table                     failed         mismatch
+//! topo_order, but no whole table      in liveness    the texts up to the statistics decide: match or mismatch
+//! topo_order, but no whole table      otherwise      mismatch
+//! nothing of liveness, and refused    any            rejected_early
+//! nothing of liveness, not refused    any            mismatch
+//! a beginning only (log cut, ENOMEM)  any            mismatch if the beginning differs, else not_loadable
+//! ```
+mod difference;
+mod heard;
+
+pub use difference::{Difference, Place};
+
+use crate::{
+    Dialect,
+    log::{self, End, Section},
+};
+use heard::{Heard, Reach};
+use livediff_capture::{Loaded, Said, Verdict};
+use serde::Serialize;
+use std::fmt;
+
+/// What became of a program. Only the first two mean that it was compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Kernel and model say the same.
+    Match,
+    /// They do not.
+    Mismatch,
+    /// The kernel refused the program before liveness ran.
+    RejectedEarly,
+    /// The object or its environment kept the kernel from judging it.
+    NotLoadable,
+    /// The guest died on it.
+    Crashed,
+    /// The guest did not answer in time.
+    Timeout,
+}
+
+impl Status {
+    /// Every status, in the order of reports.
+    pub const ALL: [Status; 6] = [
+        Status::Match,
+        Status::Mismatch,
+        Status::RejectedEarly,
+        Status::NotLoadable,
+        Status::Crashed,
+        Status::Timeout,
+    ];
+
+    /// Kernel and model were held against each other.
+    pub fn is_compared(self) -> bool {
+        matches!(self, Status::Match | Status::Mismatch)
+    }
+
+    /// The name in JSON: `rejected_early`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Match => "match",
+            Status::Mismatch => "mismatch",
+            Status::RejectedEarly => "rejected_early",
+            Status::NotLoadable => "not_loadable",
+            Status::Crashed => "crashed",
+            Status::Timeout => "timeout",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The outcome for one program in one kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// What became of it.
+    pub status: Status,
+    /// Lines of the kernel's liveness section that were compared; 0 where none were.
+    pub lines: usize,
+    /// Why it was not compared, or what a mismatch is beyond differing lines.
+    pub reason: Option<String>,
+    /// Where the texts differ, if they do.
+    pub difference: Option<Difference>,
+}
+
+impl Comparison {
+    /// A program that was not compared.
+    pub fn not_compared(status: Status, reason: impl Into<String>) -> Comparison {
+        Comparison { status, lines: 0, reason: Some(reason.into()), difference: None }
+    }
+}
+
+/// Runs the model on `loaded` and compares its words with the kernel's.
+pub fn judge(loaded: &Loaded, said: &Said, dialect: Dialect) -> Comparison {
+    compare(loaded, said, dialect, &log::section(loaded, dialect))
+}
+
+/// Compares what the kernel said with `section`, the model's words for the same program.
+pub fn compare(loaded: &Loaded, said: &Said, dialect: Dialect, section: &Section) -> Comparison {
+    let heard = Heard::new(&said.log, &loaded.insns);
+    let texts = |reason: Option<String>| {
+        let difference = difference::find(&heard.text, section, loaded, dialect);
+        let same = difference.is_none() && reason.is_none();
+        Comparison {
+            status: if same { Status::Match } else { Status::Mismatch },
+            lines: heard.text.lines().count(),
+            reason,
+            difference,
+        }
+    };
+    let mismatch = |reason: String| texts(Some(reason));
+
+    match (heard.reach, &section.end) {
+        (Reach::Table, End::Complete) => texts(None),
+        (Reach::Table, End::Failed(error)) => mismatch(format!(
+            "the kernel completed the liveness analysis, the model refuses the program: {error}"
+        )),
+        (_, end) => {
+            if let Some(cause) = interrupted(said) {
+                // Whatever came before the interruption must still be right.
+                return if section.text.starts_with(heard.whole_lines()) {
+                    let lines = heard.whole_lines().lines().count();
+                    let reason = format!("{cause} after {lines} lines of the liveness section, which agree");
+                    Comparison::not_compared(Status::NotLoadable, reason)
+                } else {
+                    mismatch(cause.to_string())
+                };
+            }
+            match (heard.reach, end) {
+                (Reach::Nothing, _) if said.verdict == Verdict::Rejected => {
+                    Comparison::not_compared(Status::RejectedEarly, refusal(said, &heard))
+                }
+                (Reach::Nothing, _) => mismatch(
+                    "the kernel did not refuse the program, and its log holds no liveness section".into(),
+                ),
+                _ if heard.table_begun() => {
+                    mismatch("the kernel's table of live registers is not whole".into())
+                }
+                (_, End::Failed(error)) if error.in_liveness() => texts(None),
+                (_, End::Failed(error)) => mismatch(format!(
+                    "the kernel stopped in its liveness analysis ({}), the model refuses the program before: {error}",
+                    refusal(said, &heard)
+                )),
+                (_, End::Complete) => mismatch(format!(
+                    "the kernel stopped in its liveness analysis ({}), the model completes it",
+                    refusal(said, &heard)
+                )),
+            }
+        }
+    }
+}
+
+/// Something other than the program ended the log before its table did.
+fn interrupted(said: &Said) -> Option<&'static str> {
+    match said.errno {
+        // Cut short by ourselves, and that is done only once the table is whole.
+        _ if said.verdict == Verdict::NotRun => None,
+        _ if said.truncated => Some("the log was cut: it did not fit the buffer,"),
+        4 => Some("the load was interrupted (EINTR)"),
+        11 => Some("the load was interrupted (EAGAIN)"),
+        12 => Some("the kernel ran out of memory (ENOMEM)"),
+        _ => None,
+    }
+}
+
+/// The kernel's last words and the error's name.
+fn refusal(said: &Said, heard: &Heard<'_>) -> String {
+    let errno = errno_name(said.errno);
+    match heard.last_words() {
+        words if words.is_empty() => format!("{errno}, without a message"),
+        words => format!("{words} ({errno})"),
+    }
+}
+
+/// The name of an error number as far as loading a program returns it.
+pub fn errno_name(errno: i32) -> String {
+    let name = match errno {
+        0 => "no error",
+        1 => "EPERM",
+        2 => "ENOENT",
+        3 => "ESRCH",
+        4 => "EINTR",
+        5 => "EIO",
+        7 => "E2BIG",
+        9 => "EBADF",
+        11 => "EAGAIN",
+        12 => "ENOMEM",
+        13 => "EACCES",
+        14 => "EFAULT",
+        16 => "EBUSY",
+        17 => "EEXIST",
+        19 => "ENODEV",
+        22 => "EINVAL",
+        28 => "ENOSPC",
+        33 => "EDOM",
+        34 => "ERANGE",
+        38 => "ENOSYS",
+        75 => "EOVERFLOW",
+        84 => "EILSEQ",
+        95 => "EOPNOTSUPP",
+        110 => "ETIMEDOUT",
+        524 => "ENOTSUPP",
+        _ => return format!("errno {errno}"),
+    };
+    name.into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! What a run found, and how it is told: on the terminal, as JSON, as JUnit XML.
+mod json;
+mod junit;
+pub mod terminal;
+
+pub use json::to_json;
+pub use junit::to_junit;
+
+use crate::diff::{Comparison, Status};
+use livediff_capture::Verdict;
+use std::collections::BTreeMap;
+
+/// One program in one kernel.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The object, as the user named it.
+    pub object: String,
+    /// The program in it; empty where the object could not be opened, so that it has none to name.
+    pub program: String,
+    /// Instruction slots that were loaded; 0 where nothing was.
+    pub insns: usize,
+    /// How the load ended.
+    pub verdict: Verdict,
+    /// The outcome.
+    pub comparison: Comparison,
+}
+
+impl Row {
+    /// A program that never came to be loaded, or an object (then `program` is empty).
+    pub fn not_loaded(object: &str, program: &str, status: Status, reason: impl Into<String>) -> Row {
+        Row {
+            object: object.to_owned(),
+            program: program.to_owned(),
+            insns: 0,
+            verdict: Verdict::NotRun,
+            comparison: Comparison::not_compared(status, reason),
+        }
+    }
+
+    /// `object/program`, what `--filter` matches.
+    pub fn name(&self) -> String {
+        qualified(&self.object, &self.program)
+    }
+}
+
+/// `object/program`, or the object alone where there is no program.
+pub fn qualified(object: &str, program: &str) -> String {
+    if program.is_empty() { object.to_owned() } else { format!("{object}/{program}") }
+}
+
+/// A kernel and what became of the programs in it.
+#[derive(Clone, Debug, Default)]
+pub struct KernelRun {
+    /// As the user named it, or the release.
+    pub name: String,
+    /// `uname -r`.
+    pub release: String,
+    /// The generation of the analysis: `7.2`.
+    pub dialect: String,
+    /// `kvm`, `tcg`, or `replay` where no kernel ran.
+    pub accel: String,
+    /// Every program, once.
+    pub rows: Vec<Row>,
+}
+
+impl KernelRun {
+    /// Puts the rows into the order in which every run of the same programs has them.
+    pub fn sort(&mut self) {
+        self.rows.sort_by(|a, b| (&a.object, &a.program).cmp(&(&b.object, &b.program)));
+    }
+}
+
+/// How many programs ended in which status.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    by_status: BTreeMap<Status, usize>,
+    /// Instruction slots of the compared programs.
+    pub insns: usize,
+    /// Log lines compared.
+    pub lines: usize,
+}
+
+impl Totals {
+    /// Counts a program.
+    pub fn add(&mut self, row: &Row) {
+        *self.by_status.entry(row.comparison.status).or_default() += 1;
+        if row.comparison.status.is_compared() {
+            self.insns += row.insns;
+            self.lines += row.comparison.lines;
+        }
+    }
+
+    /// Totals of several kernels.
+    pub fn of<'k>(kernels: impl IntoIterator<Item = &'k KernelRun>) -> Totals {
+        let mut totals = Totals::default();
+        kernels.into_iter().flat_map(|kernel| &kernel.rows).for_each(|row| totals.add(row));
+        totals
+    }
+
+    /// Programs with that status.
+    pub fn count(&self, status: Status) -> usize {
+        self.by_status.get(&status).copied().unwrap_or_default()
+    }
+
+    /// Programs in which kernel and model were held against each other.
+    pub fn compared(&self) -> usize {
+        self.count(Status::Match) + self.count(Status::Mismatch)
+    }
+
+    /// Programs that were not compared.
+    pub fn not_compared(&self) -> usize {
+        self.all() - self.compared()
+    }
+
+    /// Programs.
+    pub fn all(&self) -> usize {
+        self.by_status.values().sum()
+    }
+}

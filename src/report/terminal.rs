@@ -1,0 +1,242 @@
+//! The report for people: a line for each program that is not a match as it comes, the diff under a mismatch, and
+//! the totals at the end.
+
+use super::{KernelRun, Row, Totals, qualified};
+use crate::diff::Status;
+use anstyle::{AnsiColor, Style};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    time::Duration,
+};
+
+const HEADING: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const REMOVED: Style = AnsiColor::Red.on_default();
+const ADDED: Style = AnsiColor::Green.on_default();
+const HUNK: Style = AnsiColor::Cyan.on_default();
+/// Width of the status column.
+const STATUS: usize = 14;
+/// Most objects and programs named under one reason.
+const NAMED: usize = 3;
+
+fn style(status: Status) -> Style {
+    match status {
+        Status::Match => AnsiColor::Green.on_default().bold(),
+        Status::Mismatch | Status::Crashed | Status::Timeout => AnsiColor::Red.on_default().bold(),
+        Status::RejectedEarly | Status::NotLoadable => AnsiColor::Yellow.on_default().bold(),
+    }
+}
+
+/// One program: its status, kernel, object and name, and for a mismatch where and what.
+///
+/// Text that comes from objects, kernels and captures goes through [`printable`], so that no escape sequence in it
+/// reaches the terminal.
+pub fn row(out: &mut dyn Write, kernel: &KernelRun, row: &Row) -> io::Result<()> {
+    let (style, comparison) = (style(row.comparison.status), &row.comparison);
+    let status = comparison.status.name().to_uppercase();
+    writeln!(
+        out,
+        "{style}{status:>STATUS$}{style:#} [{}] {}",
+        printable(&kernel.name),
+        printable(&row.name())
+    )?;
+    if let Some(reason) = &comparison.reason {
+        for line in reason.lines() {
+            writeln!(out, "{:STATUS$} {}", "", printable(line))?;
+        }
+    }
+    if let Some(difference) = &comparison.difference {
+        let (line, column, place) = (difference.line, difference.column, difference.place.to_string());
+        writeln!(out, "{:STATUS$} line {line}, column {column}: {}", "", printable(&place))?;
+        writeln!(out, "{REMOVED}--- kernel {}{REMOVED:#}", printable(&kernel.release))?;
+        writeln!(out, "{ADDED}+++ model, dialect {}{ADDED:#}", printable(&kernel.dialect))?;
+        for line in difference.unified.lines() {
+            let style = match line.as_bytes().first() {
+                Some(b'-') => REMOVED,
+                Some(b'+') => ADDED,
+                Some(b'@') => HUNK,
+                Some(b'[' | b'\\') => DIM,
+                _ => Style::new(),
+            };
+            // A blank at the end of a changed line would not be seen.
+            let line = printable(line);
+            let (line, blanks) = match line.as_bytes().first() {
+                Some(b'-' | b'+') => line.split_at(line.trim_end_matches(' ').len().max(1)),
+                _ => (line.as_str(), ""),
+            };
+            writeln!(out, "{style}{line}{}{style:#}", "\u{b7}".repeat(blanks.len()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The end of a run: what was not compared by reason, a table by kernel, and one line of totals.
+pub fn summary(out: &mut dyn Write, kernels: &[KernelRun], elapsed: Duration) -> io::Result<()> {
+    let totals = Totals::of(kernels);
+    not_compared(out, kernels)?;
+    if totals.count(Status::Mismatch) > 0 {
+        let style = style(Status::Mismatch);
+        writeln!(out, "\n{style}Mismatches{style:#}")?;
+        for kernel in kernels {
+            for row in kernel.rows.iter().filter(|row| row.comparison.status == Status::Mismatch) {
+                write!(out, "  [{}] {}", printable(&kernel.name), printable(&row.name()))?;
+                match &row.comparison.difference {
+                    Some(difference) => writeln!(out, ": {}", printable(&difference.place.to_string()))?,
+                    None => writeln!(out)?,
+                }
+            }
+        }
+    }
+    table(out, kernels)?;
+    let (matching, mismatch) = (totals.count(Status::Match), totals.count(Status::Mismatch));
+    let status = style(if mismatch > 0 { Status::Mismatch } else { Status::Match });
+    writeln!(
+        out,
+        "\n{HEADING}Summary{HEADING:#} [{:.1} s] {} programs: {status}{matching} match, {mismatch} mismatch{status:#}, \
+         {} not compared; {} instructions, {} log lines compared",
+        elapsed.as_secs_f64(),
+        totals.all(),
+        totals.not_compared(),
+        totals.insns,
+        totals.lines,
+    )
+}
+
+fn not_compared(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
+    let mut reasons: BTreeMap<(Status, &str), Vec<String>> = BTreeMap::new();
+    for row in kernels.iter().flat_map(|kernel| &kernel.rows) {
+        if !row.comparison.status.is_compared() {
+            let reason = row.comparison.reason.as_deref().unwrap_or_default();
+            let reason = reason.lines().next().unwrap_or_default();
+            reasons
+                .entry((row.comparison.status, reason))
+                .or_default()
+                .push(qualified(&row.object, &row.program));
+        }
+    }
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{HEADING}Not compared{HEADING:#}")?;
+    for ((status, reason), names) in reasons {
+        let style = style(status);
+        writeln!(out, "{:>5} {style}{status}{style:#}: {}", names.len(), printable(reason))?;
+        for name in names.iter().take(NAMED) {
+            writeln!(out, "      {DIM}{}{DIM:#}", printable(name))?;
+        }
+        if names.len() > NAMED {
+            writeln!(out, "      {DIM}and {} more{DIM:#}", names.len() - NAMED)?;
+        }
+    }
+    Ok(())
+}
+
+fn table(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
+    let width =
+        kernels.iter().map(|kernel| printable(&kernel.release).chars().count()).max().unwrap_or(0).max(6);
+    write!(out, "\n{HEADING}{:<width$}  {:<7}  {:<6}", "kernel", "dialect", "accel")?;
+    for status in Status::ALL {
+        write!(out, "  {:>width$}", status.name(), width = status.name().len().max(6))?;
+    }
+    writeln!(out, "{HEADING:#}")?;
+    for kernel in kernels {
+        let totals = Totals::of([kernel]);
+        let (release, dialect, accel) =
+            (printable(&kernel.release), printable(&kernel.dialect), &kernel.accel);
+        write!(out, "{release:<width$}  {dialect:<7}  {accel:<6}")?;
+        for status in Status::ALL {
+            let count = totals.count(status);
+            let style = if count == 0 { DIM } else { style(status) };
+            write!(out, "  {style}{count:>width$}{style:#}", width = status.name().len().max(6))?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// Text with control characters made visible, tabs kept.
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let plain = c == '\t' || !c.is_control();
+            let escaped = (!plain).then(|| c.escape_default());
+            plain.then_some(c).into_iter().chain(escaped.into_iter().flatten())
+        })
+        .collect()
+}
+
+/// The same for a text of several lines.
+pub fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diff::{Comparison, Difference, Place};
+    use livediff_capture::Verdict;
+
+    fn plain(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+        let mut stream = anstream::StripStream::new(Vec::new());
+        write(&mut stream).unwrap();
+        String::from_utf8(stream.into_inner()).unwrap()
+    }
+
+    #[test]
+    fn a_mismatch_says_where_and_what() {
+        let mismatch = Row {
+            object: "a.o".into(),
+            program: "p\u{1b}[2J".into(),
+            insns: 3,
+            verdict: Verdict::Accepted,
+            comparison: Comparison {
+                status: Status::Mismatch,
+                lines: 9,
+                reason: None,
+                difference: Some(Difference {
+                    line: 4,
+                    column: 2,
+                    place: Place {
+                        pass: Some("live registers".into()),
+                        subprog: Some((0, Some("main".into()))),
+                        insn: Some((2, "(95) exit".into())),
+                    },
+                    kernel: Some("x ".into()),
+                    model: Some("x".into()),
+                    unified: "@@ -4,1 +4,1 @@\n-x  \n+x\n".into(),
+                }),
+            },
+        };
+        let kernel = KernelRun {
+            name: "7.2".into(),
+            release: "7.2.12".into(),
+            dialect: "7.2".into(),
+            accel: "tcg".into(),
+            rows: vec![mismatch.clone(), Row::not_loaded("b.o", "", Status::NotLoadable, "cut short")],
+        };
+        assert_eq!(
+            plain(|out| row(out, &kernel, &mismatch)),
+            "      MISMATCH [7.2] a.o/p\\u{1b}[2J
+               line 4, column 2: live registers, subprog#0 main, insn 2: (95) exit
+--- kernel 7.2.12
++++ model, dialect 7.2
+@@ -4,1 +4,1 @@
+-x\u{b7}\u{b7}
++x
+"
+        );
+        let summary = plain(|out| summary(out, &[kernel], Duration::from_millis(1500)));
+        assert!(summary.contains("    1 not_loadable: cut short\n      b.o\n"), "{summary}");
+        assert!(
+            summary.contains("[7.2] a.o/p\\u{1b}[2J: live registers, subprog#0 main, insn 2"),
+            "{summary}"
+        );
+        assert!(
+            summary.ends_with(
+                "Summary [1.5 s] 2 programs: 0 match, 1 mismatch, 1 not compared; 3 instructions, 9 log lines compared\n"
+            ),
+            "{summary}"
+        );
+    }
+}
