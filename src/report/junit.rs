@@ -70,7 +70,10 @@ mod tests {
         let mut bytes = Vec::new();
         to_junit(&[kernel], &mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
-        assert!(text.contains(r#"<testsuites name="livediff" tests="7" skipped="2" failures="1" errors="2""#), "{text}");
+        assert!(
+            text.contains(r#"<testsuites name="livediff" tests="7" skipped="2" failures="1" errors="2""#),
+            "{text}"
+        );
         assert_eq!(text.matches("<testsuite ").count(), 2, "{text}");
         assert_eq!(text.matches("<skipped ").count(), 2, "{text}");
         assert!(text.contains(r#"name="p&lt;&amp;&gt;""#), "{text}");
