@@ -25,7 +25,7 @@ typedef unsigned long long __u64;
 /* A program: the section tells libbpf its type. */
 #define PROG(section, name) SEC(section) __naked void name(void)
 /* A subprogram with static linkage. */
-#define SUB(name) static __naked __noinline __used void name(void)
+#define SUB(name) static __naked __noinline __used int name(void)
 /* A subprogram with global linkage. */
 #define GLOBAL(name) __naked __noinline int name(void)
 
@@ -66,6 +66,9 @@ typedef unsigned long long __u64;
 #define GOTOX 0x0d
 #define MAY_GOTO_CODE 0xe5
 #define CALL_CODE 0x85
+#define LD_IND_B 0x50
+#define LD_IND_H 0x48
+#define LD_IND_W 0x40
 
 /* imm of atomic instructions */
 #define A_ADD 0x00
