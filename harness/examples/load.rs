@@ -1,11 +1,12 @@
 //! Loads the objects given into a kernel and tells what became of every program:
-//! `load IMAGE OBJECT...`. With `LOG=1` in the environment, the logs too.
+//! `load KERNEL OBJECT...`. With `LOG=1` in the environment, the logs too.
 use livediff_harness::{
     agent,
     image::Image,
+    packages::Store,
     run::{self, Cancel, Event, Object, Options, Outcome},
 };
-use std::{path::Path, time::Instant};
+use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     if agent::is_guest() {
@@ -13,8 +14,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let start = Instant::now();
     let mut arguments = std::env::args().skip(1);
-    let kernel = arguments.next().ok_or("usage: load IMAGE OBJECT...")?;
-    let image = Image::open(Path::new(&kernel))?;
+    let kernel = arguments.next().ok_or("usage: load KERNEL OBJECT...")?;
+    // A path or, as with the program itself, a series or version.
+    let path = match kernel.contains('/') {
+        true => kernel.into(),
+        false => Store::open()?.resolve(&kernel, &|text| eprintln!("{text}"))?,
+    };
+    let image = Image::open(&path)?;
     eprintln!("{:6.2} {}", start.elapsed().as_secs_f32(), image.release);
     let mut objects = Vec::new();
     for name in arguments {

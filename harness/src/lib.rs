@@ -3,6 +3,7 @@
 //! ```text
 //! host                                              guest
 //! image     a kernel on the host: release, BTF
+//! packages  kernels of the distribution, cached
 //! run       QEMU, supervision          <- virtio-serial ->   agent: libbpf, BPF_PROG_LOAD
 //!                                 protocol
 //! ```
@@ -15,5 +16,6 @@
 pub mod agent;
 mod cache;
 pub mod image;
+pub mod packages;
 mod protocol;
 pub mod run;

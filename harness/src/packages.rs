@@ -1,1 +1,376 @@
-//! x
+//! Packaged kernels: found and fetched with apt in a folder of our own, kept in the cache.
+//!
+//! The cache is `kernels/RELEASE/vmlinuz` with a `package.json` beside it. An entry appears in one step, so it
+//! is whole or not there; a lock keeps two runs from fetching at once. What is cached is used without asking
+//! apt at all: which kernel is the newest of a series is only asked when none of the series is cached or when
+//! fetching is asked for.
+
+mod apt;
+mod version;
+
+use crate::{cache, image::Image};
+use apt::Apt;
+use serde::{Deserialize, Serialize};
+use std::{
+    cmp::Ordering,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+use version::Wanted;
+
+/// A packaged kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packaged {
+    /// The kernel's version: `7.2.12`, `7.3~rc7`.
+    pub version: String,
+    /// `uname -r`: `7.2.12+deb13-cloud-amd64`.
+    pub release: String,
+    /// The package with the image.
+    pub package: String,
+    /// The image, if it is in the cache.
+    pub cached: Option<PathBuf>,
+}
+
+/// Why a packaged kernel cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum StoreError {
+    #[error("there is no place for a cache: set XDG_CACHE_HOME or HOME to an absolute path")]
+    NoCache,
+    #[error("cannot {action} {path}: {source}")]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error(
+        "`{wanted}` names no kernel: give a series like 7.2, a version like 7.2.12, or the path of an image"
+    )]
+    BadName { wanted: String },
+    #[error("{reason}. {WAY_OUT}")]
+    Apt { reason: String },
+    #[error("no packaged kernel is {wanted}; there are {known}. {WAY_OUT}")]
+    NotPackaged { wanted: String, known: String },
+    #[error("the package {package} is of no use: {reason}. {WAY_OUT}")]
+    BadPackage { package: String, reason: String },
+}
+
+const WAY_OUT: &str = "A kernel image that is already here can be given with `--kernel PATH`";
+
+/// What is noted beside a cached image.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    package: String,
+    /// Of the package: `7.2.12-1~bpo13+1`.
+    package_version: String,
+}
+
+/// A kernel, with the version of its package.
+#[derive(Clone, Debug)]
+struct Known {
+    packaged: Packaged,
+    package_version: String,
+}
+
+/// The packaged kernels: those in the cache and those that apt knows.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// The store in the user's cache folder, which is made if it is not there.
+    pub fn open() -> Result<Store, StoreError> {
+        Self::open_at(cache::root().ok_or(StoreError::NoCache)?)
+    }
+
+    fn open_at(root: PathBuf) -> Result<Store, StoreError> {
+        let kernels = root.join("kernels");
+        fs::create_dir_all(&kernels).map_err(io_error("make the cache folder", &kernels))?;
+        Ok(Store { root })
+    }
+
+    /// Every kernel that is cached or that the package index knows, oldest first. The index is fetched if it
+    /// never was; where that fails the cached ones are listed, or the reason is given if there are none.
+    pub fn list(&self) -> Result<Vec<Packaged>, StoreError> {
+        let mut known = self.cached()?;
+        match self.locked().and_then(|_lock| self.index(false, &|_| {})) {
+            Ok(index) => merge(&mut known, index),
+            Err(error) if known.is_empty() => return Err(error),
+            Err(_) => {}
+        }
+        sort(&mut known);
+        Ok(known.into_iter().map(|known| known.packaged).collect())
+    }
+
+    /// The image of the kernel `wanted`: a series (`7.2`: its newest, a release candidate only if there is
+    /// nothing else) or a version (`7.2.12`). From the cache if it or one of the series is there, else fetched.
+    pub fn resolve(&self, wanted: &str, progress: &dyn Fn(&str)) -> Result<PathBuf, StoreError> {
+        let name = parse(wanted)?;
+        if let Some(path) = newest(self.cached()?, &name).and_then(|known| known.packaged.cached) {
+            return Ok(path);
+        }
+        self.fetch_into_cache(wanted, &name, false, progress)
+    }
+
+    /// [`Store::resolve`], but asks the package index anew, so that a newer kernel of the series is seen. If
+    /// that fails, a cached kernel that is wanted too is taken, and `progress` is told.
+    pub fn fetch(&self, wanted: &str, progress: &dyn Fn(&str)) -> Result<PathBuf, StoreError> {
+        let name = parse(wanted)?;
+        self.fetch_into_cache(wanted, &name, true, progress).or_else(|error| {
+            let known = newest(self.cached()?, &name);
+            let Some((path, known)) = known.and_then(|known| Some((known.packaged.cached.clone()?, known)))
+            else {
+                return Err(error);
+            };
+            progress(&format!("{error}; using {} from the cache", known.packaged.release));
+            Ok(path)
+        })
+    }
+
+    fn fetch_into_cache(
+        &self,
+        wanted: &str,
+        name: &Wanted,
+        refresh: bool,
+        progress: &dyn Fn(&str),
+    ) -> Result<PathBuf, StoreError> {
+        let _lock = self.locked()?;
+        // Another run may have fetched it while this one waited for the lock.
+        let mut known = self.cached()?;
+        if let (false, Some(path)) = (refresh, newest(known.clone(), name).and_then(|k| k.packaged.cached)) {
+            return Ok(path);
+        }
+        let mut index = self.index(refresh, progress)?;
+        if !refresh && newest(index.clone(), name).is_none() {
+            index = self.index(true, progress)?;
+        }
+        merge(&mut known, index);
+        let Some(chosen) = newest(known.clone(), name) else {
+            sort(&mut known);
+            let versions: Vec<String> = known.into_iter().map(|known| known.packaged.version).collect();
+            let known = if versions.is_empty() { "none".to_string() } else { versions.join(", ") };
+            return Err(StoreError::NotPackaged { wanted: wanted.to_string(), known });
+        };
+        match chosen.packaged.cached {
+            Some(path) => Ok(path),
+            None => self.fetch_package(&chosen, progress),
+        }
+    }
+
+    /// Downloads and unpacks the package and puts its kernel into the cache.
+    fn fetch_package(&self, chosen: &Known, progress: &dyn Fn(&str)) -> Result<PathBuf, StoreError> {
+        let Packaged { release, package, .. } = &chosen.packaged;
+        let kernels = self.root.join("kernels");
+        remove_leftovers(&kernels);
+        let work = tempfile::Builder::new().prefix(NEW).tempdir_in(&kernels);
+        let work = work.map_err(io_error("make a folder in", &kernels))?;
+        progress(&format!("fetching {package}"));
+        let apt = Apt::open(&self.root)?;
+        let unpacked = apt.fetch(package, &chosen.package_version, work.path())?;
+        let bad = |reason: String| StoreError::BadPackage { package: package.clone(), reason };
+        let found = find_vmlinuz(&unpacked).ok_or_else(|| bad("there is no vmlinuz in it".to_string()))?;
+        let image = Image::open(&found).map_err(|error| bad(error.to_string()))?;
+        if image.release != *release {
+            progress(&format!("the kernel of {package} calls itself {}", image.release));
+        }
+        let entry = work.path().join("entry");
+        fs::create_dir(&entry).map_err(io_error("make", &entry))?;
+        let (file, note) = (entry.join("vmlinuz"), entry.join("package.json"));
+        fs::rename(&found, &file).map_err(io_error("move the kernel to", &file))?;
+        let text = Note { package: package.clone(), package_version: chosen.package_version.clone() };
+        let text = serde_json::to_vec_pretty(&text).unwrap_or_default();
+        fs::write(&note, text).map_err(io_error("write", &note))?;
+        let place = kernels.join(release);
+        if place.exists() {
+            // An entry that cannot be read, or it would have been used.
+            fs::remove_dir_all(&place).map_err(io_error("remove", &place))?;
+        }
+        fs::rename(&entry, &place).map_err(io_error("make", &place))?;
+        progress(&format!("{package} is in the cache"));
+        Ok(place.join("vmlinuz"))
+    }
+
+    /// What apt knows; fetches its index if there is none or if `refresh` is asked for.
+    fn index(&self, refresh: bool, progress: &dyn Fn(&str)) -> Result<Vec<Known>, StoreError> {
+        let apt = Apt::open(&self.root)?;
+        if refresh || !apt.has_index() {
+            progress("fetching the package index");
+            apt.update()?;
+        }
+        let packages = apt.packages()?;
+        let known = packages.into_iter().filter_map(|(package, package_version)| {
+            let release = release_of(&package)?.to_string();
+            let version = version::upstream(&package_version).to_string();
+            let packaged = Packaged { version, release, package, cached: None };
+            Some(Known { packaged, package_version })
+        });
+        Ok(known.collect())
+    }
+
+    /// The kernels in the cache.
+    fn cached(&self) -> Result<Vec<Known>, StoreError> {
+        let kernels = self.root.join("kernels");
+        let entries = fs::read_dir(&kernels).map_err(io_error("read", &kernels))?;
+        let known = entries.flatten().filter_map(|entry| {
+            let release = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'))?;
+            let note: Note =
+                serde_json::from_slice(&fs::read(entry.path().join("package.json")).ok()?).ok()?;
+            let image = Some(entry.path().join("vmlinuz")).filter(|image| image.is_file())?;
+            let packaged = Packaged {
+                version: version::upstream(&note.package_version).to_string(),
+                release,
+                package: note.package,
+                cached: Some(image),
+            };
+            Some(Known { packaged, package_version: note.package_version })
+        });
+        Ok(known.collect())
+    }
+
+    /// Waits until no other run fetches. The lock is given back when the file is dropped.
+    fn locked(&self) -> Result<File, StoreError> {
+        let path = self.root.join("lock");
+        let file = File::options().create(true).append(true).open(&path).map_err(io_error("open", &path))?;
+        file.lock().map_err(io_error("lock", &path))?;
+        Ok(file)
+    }
+}
+
+/// How the names of unfinished folders begin.
+const NEW: &str = ".new-";
+
+/// Removes what runs that were killed have left. The lock is held, so nobody uses it.
+fn remove_leftovers(kernels: &Path) {
+    for entry in fs::read_dir(kernels).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(NEW) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
+    let path = path.to_path_buf();
+    move |source| StoreError::Io { action, path, source }
+}
+
+fn parse(wanted: &str) -> Result<Wanted, StoreError> {
+    Wanted::parse(wanted).ok_or_else(|| StoreError::BadName { wanted: wanted.to_string() })
+}
+
+/// The release in the name of a package that may hold a cloud kernel's image.
+fn release_of(package: &str) -> Option<&str> {
+    let release = package.strip_prefix("linux-binary-").or_else(|| package.strip_prefix("linux-image-"))?;
+    let plain = release.chars().all(|c| c.is_ascii_alphanumeric() || ".+-~".contains(c));
+    (plain && release.starts_with(|c: char| c.is_ascii_digit()) && release.ends_with("-cloud-amd64"))
+        .then_some(release)
+}
+
+/// Adds what is not there yet. Of two packages for one release, the one called `linux-binary` has the image.
+fn merge(known: &mut Vec<Known>, more: Vec<Known>) {
+    for new in more {
+        match known.iter_mut().find(|old| old.packaged.release == new.packaged.release) {
+            None => known.push(new),
+            Some(old) => {
+                let better = new.packaged.package.starts_with("linux-binary-")
+                    && !old.packaged.package.starts_with("linux-binary-");
+                if old.packaged.cached.is_none() && better {
+                    *old = new;
+                }
+            }
+        }
+    }
+}
+
+fn order(a: &Known, b: &Known) -> Ordering {
+    version::compare(&a.package_version, &b.package_version)
+        .then_with(|| a.packaged.release.cmp(&b.packaged.release))
+}
+
+fn sort(known: &mut [Known]) {
+    known.sort_by(order);
+}
+
+fn newest(known: Vec<Known>, wanted: &Wanted) -> Option<Known> {
+    known.into_iter().filter(|known| wanted.fits(&known.packaged.version)).max_by(order)
+}
+
+/// The kernel in an unpacked package: `usr/lib/modules/RELEASE/vmlinuz` or `boot/vmlinuz-RELEASE`.
+fn find_vmlinuz(unpacked: &Path) -> Option<PathBuf> {
+    let entries = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    let modules = ["usr/lib/modules", "lib/modules"].map(|folder| unpacked.join(folder));
+    let in_modules = modules.into_iter().flat_map(entries).map(|folder| folder.join("vmlinuz"));
+    let in_boot = entries(unpacked.join("boot"))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-")));
+    // A link could lead out of the package.
+    let is_file = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|about| about.is_file());
+    in_modules.chain(in_boot).find(is_file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(package: &str, package_version: &str) -> Known {
+        let packaged = Packaged {
+            version: version::upstream(package_version).to_string(),
+            release: release_of(package).unwrap().to_string(),
+            package: package.to_string(),
+            cached: None,
+        };
+        Known { packaged, package_version: package_version.to_string() }
+    }
+
+    fn some() -> Vec<Known> {
+        let mut all = Vec::new();
+        let index = [
+            ("linux-image-7.2.9+deb13-cloud-amd64", "7.2.9-1~bpo13+1"),
+            ("linux-binary-7.2.9+deb13-cloud-amd64", "7.2.9-1~bpo13+1"),
+            ("linux-binary-7.2.13+deb14-cloud-amd64", "7.2.13-1"),
+            ("linux-binary-7.2.12+deb13-cloud-amd64", "7.2.12-1~bpo13+1"),
+            ("linux-image-7.2.12+deb13-cloud-amd64", "7.2.12-1~bpo13+1"),
+            ("linux-image-6.18.9+deb13-cloud-amd64", "6.18.9-1~bpo13+1"),
+            ("linux-binary-7.3-cloud-amd64", "7.3~rc7-1~exp1"),
+        ];
+        merge(&mut all, index.map(|(package, version)| known(package, version)).to_vec());
+        all
+    }
+
+    fn chosen(wanted: &str) -> Option<String> {
+        newest(some(), &parse(wanted).unwrap()).map(|known| known.packaged.package)
+    }
+
+    #[test]
+    fn a_series_is_its_newest_kernel() {
+        assert_eq!(chosen("7.2").as_deref(), Some("linux-binary-7.2.13+deb14-cloud-amd64"));
+        assert_eq!(chosen("7.2.9").as_deref(), Some("linux-binary-7.2.9+deb13-cloud-amd64"));
+        assert_eq!(chosen("7.3").as_deref(), Some("linux-binary-7.3-cloud-amd64"));
+        assert_eq!(chosen("6.18").as_deref(), Some("linux-image-6.18.9+deb13-cloud-amd64"));
+        assert_eq!(chosen("7.2.1"), None);
+        assert_eq!(chosen("7.20"), None);
+        assert!(matches!(parse("latest"), Err(StoreError::BadName { .. })));
+        assert!(matches!(parse("../../etc"), Err(StoreError::BadName { .. })));
+    }
+
+    fn put(store: &Store, release: &str, version: &str) -> PathBuf {
+        let entry = store.root.join("kernels").join(release);
+        fs::create_dir_all(&entry).unwrap();
+        fs::write(entry.join("vmlinuz"), "kernel").unwrap();
+        let note = Note { package: format!("linux-binary-{release}"), package_version: version.to_string() };
+        fs::write(entry.join("package.json"), serde_json::to_vec(&note).unwrap()).unwrap();
+        entry.join("vmlinuz")
+    }
+
+    #[test]
+    fn a_cached_kernel_is_used_without_apt() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_at(folder.path().to_path_buf()).unwrap();
+        put(&store, "7.2.9+deb13-cloud-amd64", "7.2.9-1~bpo13+1");
+        let newest = put(&store, "7.2.12+deb13-cloud-amd64", "7.2.12-1~bpo13+1");
+        // Half an entry and the leftover of a killed run are none.
+        fs::create_dir_all(folder.path().join("kernels/7.2.99-cloud-amd64")).unwrap();
+        fs::create_dir_all(folder.path().join("kernels/.new-abc")).unwrap();
+        let silent = |text: &str| panic!("apt was asked: {text}");
+        assert_eq!(store.resolve("7.2", &silent).unwrap(), newest);
+        assert_eq!(store.resolve("7.2.12", &silent).unwrap(), newest);
+        assert!(!folder.path().join("apt").exists());
+        assert_eq!(store.cached().unwrap().len(), 2);
+    }
+}
