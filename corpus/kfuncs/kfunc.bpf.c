@@ -81,6 +81,7 @@ KFUNC(int, bpf_rbtree_add, struct bpf_rb_root *root, struct bpf_rb_node *node,
       bool (*less)(struct bpf_rb_node *, const struct bpf_rb_node *));
 KFUNC(struct task_struct *, bpf_task_from_pid, __s32 pid);
 KFUNC(int, bpf_dynptr_from_xdp, struct xdp_md *xdp, __u64 flags, struct bpf_dynptr *ptr);
+KFUNC(int, corpus_no_such_kfunc, void *p, __u32 size);
 extern const int bpf_prog_active __ksym;
 
 /* Never called: makes clang describe the kfuncs in BTF. */
@@ -116,6 +117,7 @@ static __used void describe(void)
 	bpf_rbtree_add(0, 0, 0);
 	bpf_task_from_pid(0);
 	bpf_dynptr_from_xdp(0, 0, 0);
+	corpus_no_such_kfunc(0, 0);
 	asm volatile("" ::"r"(&bpf_prog_active));
 }
 
@@ -275,6 +277,13 @@ PROG("tc", kfunc_id_zero)
 {
 	ASM("r1 = r10; r1 += -16; r2 = r10; r2 += -24;"
 	    INSN(CALL_CODE, 0, 2, 0, 0) RET0);
+}
+
+/* A weak kfunc that no kernel has: libbpf leaves a call of a helper that does not exist. */
+PROG("tc", kfunc_missing)
+{
+	ASM("r1 = r10; r1 += -16; r2 = 16; r5 = r10; r5 += -24;"
+	    KCALL(corpus_no_such_kfunc) RET0);
 }
 
 /* Several offsets, an unknown one, a mask of frames. */
