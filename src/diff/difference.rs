@@ -150,11 +150,13 @@ fn place(
 fn pass(kind: LineKind) -> &'static str {
     match kind {
         LineKind::Subprog => "subprograms",
+        LineKind::InvalidKfunc => "the call of a kernel function",
         LineKind::TopoOrder => "topological order",
         LineKind::Analyzing | LineKind::Transfer => "arg tracking",
         LineKind::Join => "arg tracking, join",
         LineKind::ListingHeader | LineKind::Listing => "arg tracking, result",
         LineKind::InstanceHeader | LineKind::UseDef => "stack use/def",
+        LineKind::MaskChange | LineKind::UpdateDone => "live stack update",
         LineKind::LiveRegsHeader | LineKind::LiveRegs => "live registers",
         LineKind::Error => "the error that ends the analysis",
     }

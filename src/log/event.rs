@@ -1,6 +1,6 @@
 //! What the analysis has to say while it works, as types: the log, counters and pictures are made from these.
 
-use crate::verifier::{ArgTrack, Instance, Program, State};
+use crate::verifier::{ArgTrack, CallChain, Instance, LiveRegs, Program, SlotMask, State};
 
 /// Something that holds a value which the analysis tracks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +13,25 @@ pub enum Place {
     Slot(u8),
 }
 
+impl Place {
+    /// The holder that [`crate::verifier::Regs`] keeps at this index.
+    pub(crate) fn of_tracked_reg(index: usize) -> Place {
+        match index.checked_sub(livediff_capture::insn::MAX_BPF_REG) {
+            None => Place::Reg(index as u8),
+            Some(slot) => Place::StackArg(slot as u8),
+        }
+    }
+}
+
+/// Which of a call chain's masks changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MaskKind {
+    /// `live_before`.
+    Live,
+    /// `must_write_acc`.
+    Written,
+}
+
 /// One step of the analysis, in the order in which the kernel takes and prints them.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
@@ -22,6 +41,11 @@ pub enum Event<'a> {
         subprog: u32,
         /// Its first instruction.
         start: u32,
+    },
+    /// Kernel function 0 was asked for (`invalid kernel function btf_id 0`).
+    InvalidKfunc {
+        /// The call.
+        insn: u32,
     },
     /// The place of a subprogram among all, callees first (`topo_order[0] = name`).
     TopoOrder {
@@ -72,8 +96,30 @@ pub enum Event<'a> {
     },
     /// What each instruction of an instance reads and writes (`stack use/def ..`).
     Instance(&'a Instance),
-    /// The registers that may be read at or after each instruction (`Live regs before insn:`): bit r for r`r`.
-    LiveRegs(&'a [u16]),
+    /// A mask changed on the way to the fixed point of a call chain (`(0) frame 0 insn 3 +live -8`).
+    MaskChange {
+        /// The call chain.
+        chain: &'a CallChain,
+        /// The frame.
+        frame: u8,
+        /// The instruction.
+        insn: u32,
+        /// Which mask.
+        kind: MaskKind,
+        /// The mask before.
+        old: SlotMask,
+        /// The mask now.
+        new: SlotMask,
+    },
+    /// The fixed point of a call chain is reached (`(0) live stack update done in 2 iterations`).
+    UpdateDone {
+        /// The call chain.
+        chain: &'a CallChain,
+        /// Passes over the instructions, the last one, which changed nothing, included.
+        iterations: u32,
+    },
+    /// The registers that may be read at or after each instruction (`Live regs before insn:`).
+    LiveRegs(&'a LiveRegs),
 }
 
 /// Takes the events of an analysis.

@@ -3,5 +3,5 @@
 mod event;
 mod render;
 
-pub use event::{Event, Listener, Place, Silent};
+pub use event::{Event, Listener, MaskKind, Place, Silent};
 pub use render::{End, LineKind, Origin, Renderer, Section, section};

@@ -5,9 +5,11 @@ use std::fmt::Write;
 use livediff_capture::Loaded;
 use livediff_capture::insn::{MAX_BPF_REG, class, jmp};
 
-use super::event::{Event, Listener, Place};
+use super::event::{Event, Listener, MaskKind, Place};
 use crate::bpf::disasm;
-use crate::verifier::{self, ArgTrack, Dialect, Instance, Program, SLOTS, STACK_ARGS, SlotMask, State};
+use crate::verifier::{
+    self, ArgTrack, CallChain, Dialect, Instance, LiveRegs, Program, SLOTS, STACK_ARGS, SlotMask, State,
+};
 
 /// Characters that fit into the kernel's formatting buffer (`TMP_STR_BUF_LEN` less the terminator).
 const TMP_STR_LEN: usize = 319;
@@ -20,6 +22,8 @@ const ALIGNMENT: usize = 40;
 pub enum LineKind {
     /// `func#0 @0`
     Subprog,
+    /// `invalid kernel function btf_id 0`
+    InvalidKfunc,
     /// `topo_order[0] = main`
     TopoOrder,
     /// `subprog#0: analyzing (depth 0)...`
@@ -36,6 +40,10 @@ pub enum LineKind {
     InstanceHeader,
     /// `  0: (7b) *(u64 *)(r10 -8) = r1   ; def: fp0-8`
     UseDef,
+    /// `(0) frame 0 insn 3 +live -8`
+    MaskChange,
+    /// `(0) live stack update done in 2 iterations`
+    UpdateDone,
     /// `Live regs before insn:`
     LiveRegsHeader,
     /// `      0: .1........ (bf) r2 = r1`
@@ -107,6 +115,12 @@ impl Listener for Renderer {
                 self.write(format_args!("func#{subprog} @{start}"));
                 self.end_line(LineKind::Subprog, Some(subprog), Some(start));
             }
+            Event::InvalidKfunc { insn } => {
+                let id = program.insn(insn).imm;
+                self.write(format_args!("invalid kernel function btf_id {id}"));
+                let subprog = program.containing_subprog(insn).map(|subprog| subprog as u32);
+                self.end_line(LineKind::InvalidKfunc, subprog, Some(insn));
+            }
             Event::TopoOrder { position, subprog } => {
                 let name = program.subprog_name(subprog as usize).unwrap_or_default();
                 self.write(format_args!("topo_order[{position}] = {name}"));
@@ -130,6 +144,14 @@ impl Listener for Renderer {
             }
             Event::SubprogArgs { subprog, states, .. } => self.listing(program, subprog, states),
             Event::Instance(instance) => self.instance(program, instance),
+            Event::MaskChange { chain, frame, insn, kind, old, new } => {
+                self.mask_change(chain, frame, insn, kind, old, new);
+            }
+            Event::UpdateDone { chain, iterations } => {
+                self.chain(chain);
+                self.write(format_args!(" live stack update done in {iterations} iterations"));
+                self.end_line(LineKind::UpdateDone, self.subprog, None);
+            }
             Event::LiveRegs(live_regs) => self.live_regs(program, live_regs),
         }
     }
@@ -188,10 +210,8 @@ impl Renderer {
             return;
         }
         self.insn(program, insn);
-        let regs = before.regs.iter().zip(&after.regs).enumerate().map(|(r, values)| match r {
-            0..MAX_BPF_REG => (Place::Reg(r as u8), values),
-            _ => (Place::StackArg((r - MAX_BPF_REG) as u8), values),
-        });
+        let regs = before.regs.iter().zip(&after.regs).enumerate();
+        let regs = regs.map(|(r, values)| (Place::of_tracked_reg(r), values));
         let slots = before.slots.iter().zip(after.slots.iter()).enumerate();
         let slots = slots.map(|(slot, values)| (Place::Slot(slot as u8), values));
         for (place, (old, new)) in regs.chain(slots).filter(|(_, (old, new))| old != new) {
@@ -204,14 +224,70 @@ impl Renderer {
         self.end_line(LineKind::Transfer, self.subprog, Some(insn));
     }
 
+    /// `fmt_callchain`.
+    fn chain(&mut self, chain: &CallChain) {
+        for (i, callsite) in chain.as_slice().iter().enumerate() {
+            self.write(format_args!("{}{callsite}", if i > 0 { "," } else { "(" }));
+        }
+        self.text.push(')');
+    }
+
+    /// `log_mask_change`.
+    fn mask_change(
+        &mut self,
+        chain: &CallChain,
+        frame: u8,
+        insn: u32,
+        kind: MaskKind,
+        old: SlotMask,
+        new: SlotMask,
+    ) {
+        let label = match kind {
+            MaskKind::Live => "live",
+            MaskKind::Written => "written",
+        };
+        self.chain(chain);
+        self.write(format_args!(" frame {frame} insn {insn} "));
+        let (added, removed) = (new & !old, old & !new);
+        if !added.is_empty() {
+            self.write(format_args!("+{label} "));
+            self.bare_slot_mask(added);
+            self.text.push(' ');
+        }
+        if !removed.is_empty() {
+            self.write(format_args!("-{label} "));
+            self.bare_slot_mask(removed);
+        }
+        self.end_line(LineKind::MaskChange, self.subprog, Some(insn));
+    }
+
+    /// `bpf_fmt_spis_mask`: slots and half-slots without their frame.
+    fn bare_slot_mask(&mut self, mask: SlotMask) {
+        let start = self.text.len();
+        for slot in 0..SLOTS as u32 {
+            let (upper, lower) = (mask.contains(2 * slot), mask.contains(2 * slot + 1));
+            if upper || lower {
+                let comma = if self.text.len() > start { "," } else { "" };
+                let off = -8 * (slot as i32 + 1) + if upper && !lower { 4 } else { 0 };
+                self.write(format_args!("{comma}{off}{}", if upper && lower { "" } else { "h" }));
+            }
+        }
+        self.cut(start);
+    }
+
     /// `fmt_subprog`, cut where the kernel's buffer ends.
     fn subprog_label(&mut self, program: &Program<'_>, subprog: u32) {
         let start = self.text.len();
         self.write(format_args!("subprog#{subprog}"));
-        if let Some(name) = program.subprog_name(subprog as usize) {
-            self.write(format_args!(" {name}"));
+        let buffered = program.dialect.choices().subprog_label_is_buffered;
+        match program.subprog_name(subprog as usize) {
+            Some(name) => self.write(format_args!(" {name}")),
+            None if buffered => {}
+            None => self.text.push(' '),
         }
-        self.cut(start);
+        if buffered {
+            self.cut(start);
+        }
     }
 
     fn cut(&mut self, start: usize) {
@@ -326,11 +402,11 @@ impl Renderer {
     }
 
     /// The table of live registers, with the number of the strongly connected component in front.
-    fn live_regs(&mut self, program: &Program<'_>, live_regs: &[u16]) {
+    fn live_regs(&mut self, program: &Program<'_>, live_regs: &LiveRegs) {
         self.text.push_str("Live regs before insn:");
         self.end_line(LineKind::LiveRegsHeader, None, None);
         let mut idx = 0;
-        while let Some(live) = live_regs.get(idx as usize) {
+        while let Some(live) = live_regs.before.get(idx as usize) {
             match program.scc.get(idx as usize) {
                 Some(0) | None => self.text.push_str("    "),
                 Some(scc) => self.write(format_args!("{scc:3} ")),
@@ -340,7 +416,13 @@ impl Renderer {
                 self.text.push(if live >> reg & 1 == 1 { char::from(b'0' + reg) } else { '.' });
             }
             self.text.push(' ');
+            let start = self.text.len();
             self.disasm(program, idx);
+            if live_regs.zext.get(idx as usize) == Some(&true) {
+                let pos = self.text.len() - start;
+                let width = column(pos) - pos - 1;
+                self.write(format_args!("{:width$}; zext", ' '));
+            }
             let subprog = program.containing_subprog(idx).map(|subprog| subprog as u32);
             self.end_line(LineKind::LiveRegs, subprog, Some(idx));
             idx += program.insn(idx).slots() as u32;

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use livediff_capture::Insn;
 use livediff_capture::insn::{MAX_BPF_REG, REG_FP, alu, atomic, class, jmp, mode};
 
+use super::dialect::{Choices, OffsetSum};
 use super::slots::SLOTS;
 
 /// `MAX_STACK_ARG_SLOTS`: stack arguments a call can pass beyond r1 to r5.
@@ -31,6 +32,19 @@ const MAX_OFFSETS: usize = 4;
 pub struct Offsets {
     cnt: u8,
     off: [i16; MAX_OFFSETS],
+}
+
+impl OffsetSum {
+    /// The sum; nothing if it is no known offset (`arg_add`).
+    fn add(self, off: i16, delta: i64) -> Option<i16> {
+        match self {
+            OffsetSum::Checked => off.checked_add(i16::try_from(delta).ok()?),
+            OffsetSum::Marked => {
+                let sum = i64::from(off).checked_add(delta)?;
+                i16::try_from(sum).ok().filter(|sum| *sum != i16::MIN)
+            }
+        }
+    }
 }
 
 impl Offsets {
@@ -53,10 +67,10 @@ impl Offsets {
     }
 
     /// All offsets moved by `delta` bytes; unknown if one leaves 16 bits (`arg_padd`).
-    pub fn moved(&self, delta: i64) -> Offsets {
+    pub(crate) fn moved(&self, delta: i64, sum: OffsetSum) -> Offsets {
         let mut moved = *self;
         for off in moved.off.iter_mut().take(self.cnt.into()) {
-            match i16::try_from(delta).ok().and_then(|delta| off.checked_add(delta)) {
+            match sum.add(*off, delta) {
                 Some(sum) => *off = sum,
                 None => return Offsets::UNKNOWN,
             }
@@ -202,6 +216,15 @@ impl EntryArgs {
         args
     }
 
+    /// What a callback is given: one value, in the register `callee_reg`, 1 to 5.
+    pub(crate) fn of_callback(callee_reg: usize, context: ArgTrack) -> EntryArgs {
+        let mut args = EntryArgs::NONE;
+        if let Some(arg) = callee_reg.checked_sub(1).and_then(|arg| args.regs.get_mut(arg)) {
+            *arg = context;
+        }
+        args
+    }
+
     /// An argument is derived from a frame pointer (`has_fp_args`).
     pub(crate) fn has_fp(&self) -> bool {
         self.regs.iter().chain(&self.stack).any(ArgTrack::is_fp)
@@ -218,6 +241,8 @@ impl EntryArgs {
 
 /// What the transfer function needs to know of the subprogram that an instruction is in.
 pub(crate) struct Context<'a> {
+    /// What the dialect does.
+    pub(crate) choices: &'a Choices,
     /// Index of the subprogram's own frame.
     pub(crate) depth: u8,
     /// The stack arguments that it was called with.
@@ -255,7 +280,7 @@ pub(crate) fn transfer(insn: &Insn, state: &mut State, context: &Context<'_>) {
     }
     let (dst, src) = (reg(regs, dst_reg), reg(regs, src_reg));
     match insn.class() {
-        class::ALU64 => set(regs, dst_reg, alu64(insn, dst, src)),
+        class::ALU64 => set(regs, dst_reg, alu64(insn, dst, src, context.choices.offset_sum)),
         // What is left of a pointer after a 32-bit operation is none.
         class::ALU => set(regs, dst_reg, ArgTrack::None),
         // A call may overwrite stack slots, but not with a pointer into a frame: what was spilled there stays.
@@ -266,22 +291,22 @@ pub(crate) fn transfer(insn: &Insn, state: &mut State, context: &Context<'_>) {
         }
         class::LD if insn.mode() == mode::IMM => set(regs, dst_reg, ArgTrack::None),
         class::STX => {
-            let local = can_be_local_fp(context.depth, insn.dst_reg, dst);
+            let local = stores_to_local_fp(context, insn.dst_reg, dst);
             if local && insn.mode() == mode::MEM {
                 let spilled = if insn.size_bytes() == 8 { src } else { ArgTrack::None };
-                spill(insn, dst, spilled, &mut state.slots);
+                spill(insn, dst, spilled, &mut state.slots, context.choices);
             }
             if insn.mode() == mode::ATOMIC {
                 if local && insn.imm != atomic::LOAD_ACQ {
-                    clear(insn, dst, &mut state.slots);
+                    clear(insn, dst, &mut state.slots, context.choices);
                 }
                 if let Some(loaded) = insn.atomic_load_reg() {
                     set(&mut state.regs, loaded.into(), ArgTrack::None);
                 }
             }
         }
-        class::ST if insn.mode() == mode::MEM && can_be_local_fp(context.depth, insn.dst_reg, dst) => {
-            clear(insn, dst, &mut state.slots);
+        class::ST if insn.mode() == mode::MEM && stores_to_local_fp(context, insn.dst_reg, dst) => {
+            clear(insn, dst, &mut state.slots, context.choices);
         }
         _ => {}
     }
@@ -297,7 +322,7 @@ fn set(regs: &mut Regs, reg: usize, value: ArgTrack) {
     }
 }
 
-fn alu64(insn: &Insn, dst: ArgTrack, src: ArgTrack) -> ArgTrack {
+fn alu64(insn: &Insn, dst: ArgTrack, src: ArgTrack, sum: OffsetSum) -> ArgTrack {
     match (insn.op(), insn.is_src_x(), dst) {
         (alu::MOV, false, _) => ArgTrack::None,
         // A move with an offset is a sign extension or an address space cast.
@@ -307,8 +332,8 @@ fn alu64(insn: &Insn, dst: ArgTrack, src: ArgTrack) -> ArgTrack {
         (op, false, ArgTrack::Fp { frame, offsets }) => {
             let imm = i64::from(insn.imm);
             let offsets = match op {
-                alu::ADD => offsets.moved(imm),
-                alu::SUB => offsets.moved(-imm),
+                alu::ADD => offsets.moved(imm, sum),
+                alu::SUB => offsets.moved(-imm, sum),
                 _ => Offsets::UNKNOWN,
             };
             ArgTrack::Fp { frame, offsets }
@@ -327,6 +352,12 @@ fn can_be_local_fp(depth: u8, regno: u8, at: ArgTrack) -> bool {
         }
 }
 
+fn stores_to_local_fp(context: &Context<'_>, regno: u8, at: ArgTrack) -> bool {
+    let precise = !matches!(at, ArgTrack::Imprecise(_));
+    (precise || context.choices.store_through_imprecise) && can_be_local_fp(context.depth, regno, at)
+        || regno == REG_FP
+}
+
 /// The result of a load: what was spilled at the place, if it is a whole slot of a frame.
 fn load(insn: &Insn, state: &State, context: &Context<'_>) -> ArgTrack {
     let src = reg(&state.regs, insn.src_reg.into());
@@ -334,11 +365,11 @@ fn load(insn: &Insn, state: &State, context: &Context<'_>) -> ArgTrack {
         return ArgTrack::None;
     }
     if can_be_local_fp(context.depth, insn.src_reg, src) {
-        return fill(insn, src, &state.slots, context.depth);
+        return fill(insn, src, &state.slots, context.depth, context.choices.offset_sum);
     }
     match src {
         ArgTrack::Fp { frame, .. } if frame < context.depth => match (context.parent_slots)(frame) {
-            Some(slots) => fill(insn, src, &slots, frame),
+            Some(slots) => fill(insn, src, &slots, frame, context.choices.offset_sum),
             None => ArgTrack::None,
         },
         ArgTrack::Imprecise(frames) if frames != 0 => src,
@@ -347,7 +378,7 @@ fn load(insn: &Insn, state: &State, context: &Context<'_>) -> ArgTrack {
 }
 
 /// `fill_from_stack`: `depth` is the index of the frame that `slots` belong to.
-fn fill(insn: &Insn, src: ArgTrack, slots: &Slots, depth: u8) -> ArgTrack {
+fn fill(insn: &Insn, src: ArgTrack, slots: &Slots, depth: u8, sum: OffsetSum) -> ArgTrack {
     let imprecise = ArgTrack::Imprecise((2u32.checked_shl(depth.into()).unwrap_or(0).wrapping_sub(1)) as u16);
     if insn.src_reg == REG_FP {
         return slot_at(insn.off).map_or(imprecise, |slot| slots[slot]);
@@ -358,7 +389,7 @@ fn fill(insn: &Insn, src: ArgTrack, slots: &Slots, depth: u8) -> ArgTrack {
     }
     let mut filled = ArgTrack::None;
     for off in offsets.as_slice() {
-        match off.checked_add(insn.off).and_then(slot_at) {
+        match sum.add(*off, insn.off.into()).and_then(slot_at) {
             Some(slot) => filled = filled.join(slots[slot]),
             None => return imprecise,
         }
@@ -367,7 +398,7 @@ fn fill(insn: &Insn, src: ArgTrack, slots: &Slots, depth: u8) -> ArgTrack {
 }
 
 /// `spill_to_stack`.
-fn spill(insn: &Insn, dst: ArgTrack, spilled: ArgTrack, slots: &mut Rc<Slots>) {
+fn spill(insn: &Insn, dst: ArgTrack, spilled: ArgTrack, slots: &mut Rc<Slots>, choices: &Choices) {
     if insn.dst_reg == REG_FP {
         if let Some(slot) = slot_at(insn.off) {
             set_slot(slots, slot, spilled);
@@ -382,7 +413,8 @@ fn spill(insn: &Insn, dst: ArgTrack, spilled: ArgTrack, slots: &mut Rc<Slots>) {
         return;
     }
     let single = offsets.as_slice().len() == 1;
-    for slot in offsets.as_slice().iter().filter_map(|off| off.checked_add(insn.off).and_then(slot_at)) {
+    let sums = offsets.as_slice().iter().filter_map(|off| choices.offset_sum.add(*off, insn.off.into()));
+    for slot in sums.filter_map(slot_at) {
         if single {
             set_slot(slots, slot, spilled);
         } else {
@@ -392,35 +424,34 @@ fn spill(insn: &Insn, dst: ArgTrack, spilled: ArgTrack, slots: &mut Rc<Slots>) {
 }
 
 /// Forgets what was spilled where the instruction stores (`clear_stack_for_all_offs`).
-fn clear(insn: &Insn, dst: ArgTrack, slots: &mut Rc<Slots>) {
-    let size = insn.size_bytes();
+fn clear(insn: &Insn, dst: ArgTrack, slots: &mut Rc<Slots>, choices: &Choices) {
+    let (size, sum) = (insn.size_bytes(), choices.offset_sum);
     if insn.dst_reg == REG_FP {
-        clear_overlapping(slots, insn.off, size, true);
-        return;
+        return match sum.add(0, insn.off.into()) {
+            Some(off) => clear_overlapping(slots, off, size, true),
+            None => clear_all(slots, choices.uncertain_store_forgets),
+        };
     }
     let offsets = dst.offsets();
-    let moved = offsets.moved(insn.off.into());
     if offsets.is_unknown() {
-        return clear_all(slots);
+        return clear_all(slots, choices.uncertain_store_forgets);
     }
-    if moved.is_unknown() {
-        // The kernel clears offset by offset until it meets the one that overflows.
-        for off in offsets.as_slice() {
-            match off.checked_add(insn.off) {
-                Some(off) => clear_overlapping(slots, off, size, offsets.as_slice().len() == 1),
-                None => return clear_all(slots),
+    let certain = choices.uncertain_store_forgets || offsets.as_slice().len() == 1;
+    for off in offsets.as_slice() {
+        match sum.add(*off, insn.off.into()) {
+            Some(off) => clear_overlapping(slots, off, size, certain),
+            None => {
+                clear_all(slots, choices.uncertain_store_forgets);
+                break;
             }
         }
-    }
-    for &off in moved.as_slice() {
-        clear_overlapping(slots, off, size, moved.as_slice().len() == 1);
     }
 }
 
 /// Any slot may have been overwritten.
-fn clear_all(slots: &mut Rc<Slots>) {
+fn clear_all(slots: &mut Rc<Slots>, forget: bool) {
     for slot in 0..SLOTS {
-        join_slot(slots, slot, ArgTrack::None);
+        clear_slot(slots, slot, forget);
     }
 }
 
@@ -430,12 +461,16 @@ fn clear_overlapping(slots: &mut Rc<Slots>, off: i16, size: i32, certain: bool) 
     for slot in 0..SLOTS {
         let start = -8 * (slot as i32 + 1);
         if start < off + size && start + 8 > off {
-            if certain {
-                set_slot(slots, slot, ArgTrack::None);
-            } else {
-                join_slot(slots, slot, ArgTrack::None);
-            }
+            clear_slot(slots, slot, certain);
         }
+    }
+}
+
+fn clear_slot(slots: &mut Rc<Slots>, slot: usize, certain: bool) {
+    if certain {
+        set_slot(slots, slot, ArgTrack::None);
+    } else {
+        join_slot(slots, slot, ArgTrack::None);
     }
 }
 
@@ -495,11 +530,23 @@ mod tests {
 
     #[test]
     fn an_offset_that_leaves_16_bits_is_unknown() {
-        assert_eq!(Offsets::single(-8).moved(-32760), Offsets::single(i16::MIN));
-        assert!(Offsets::single(-8).moved(-32761).is_unknown());
-        assert!(Offsets::single(-8).moved(1 << 16).is_unknown());
-        assert!(Offsets::single(0).moved(32768).is_unknown());
-        assert_eq!(Offsets::single(0).moved(32767), Offsets::single(32767));
+        let moved = |off, delta| Offsets::single(off).moved(delta, OffsetSum::Checked);
+        assert_eq!(moved(-8, -32760), Offsets::single(i16::MIN));
+        assert!(moved(-8, -32761).is_unknown());
+        assert!(moved(-8, 1 << 16).is_unknown());
+        assert!(moved(0, 32768).is_unknown());
+        assert!(moved(-8, 32768).is_unknown(), "the distance itself must fit");
+        assert_eq!(moved(0, 32767), Offsets::single(32767));
+    }
+
+    #[test]
+    fn the_seed_marks_unknown_offsets_by_the_lowest_number() {
+        let moved = |off, delta| Offsets::single(off).moved(delta, OffsetSum::Marked);
+        assert!(moved(-8, -32760).is_unknown());
+        assert_eq!(moved(-8, -32759), Offsets::single(-32767));
+        assert_eq!(moved(-8, 32768), Offsets::single(32760));
+        assert!(moved(0, 32768).is_unknown());
+        assert!(moved(0, i64::MIN).is_unknown());
     }
 
     #[test]

@@ -8,47 +8,56 @@
 //!                 0 if i is alone in it, has no edge to itself and runs no callback
 //! ```
 
-use livediff_capture::insn::func;
+use livediff_capture::insn::{class, func, jmp};
 
 use super::error::{Error, Pass, errno};
 use super::program::Program;
+use crate::log::{Event, Listener};
+
+/// How far the walk over the program has come with an instruction (`enum { DISCOVERED, EXPLORED, .. }`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Visit {
+    #[default]
+    Unseen,
+    Discovered,
+    /// Its fall-through edge is dealt with.
+    FallThrough,
+    /// Its branch edge is dealt with too.
+    Branch,
+    Explored,
+}
+
+/// The walk of `bpf_check_cfg`: depth first, from the entry and from the exception callback, through calls.
+///
+/// The order of visits matters for one thing only: each visit of a call of kernel function 0 prints a line.
+struct Walk<'a, 'p> {
+    program: &'a mut Program<'p>,
+    listener: &'a mut dyn Listener,
+    state: Vec<Visit>,
+    stack: Vec<u32>,
+}
+
+fn fail<T>(message: String) -> Result<T, Error> {
+    Err(Error::new(Pass::CheckCfg, errno::EINVAL, message))
+}
 
 /// Checks that every instruction can be reached, and gives `gotox` and instructions with a hidden exit their
 /// successors (`bpf_check_cfg`).
-pub(crate) fn check_cfg(program: &mut Program<'_>) -> Result<(), Error> {
-    let fail = |message: String| Err(Error::new(Pass::CheckCfg, errno::EINVAL, message));
-    let len = program.len();
-    let mut reached = vec![false; len as usize];
-    let mut stack = vec![0u32];
-    stack.extend(program.loaded.exception_callback);
-    let mut edges = Vec::new();
-    while let Some(idx) = stack.pop() {
-        match reached.get_mut(idx as usize) {
-            None => return fail(format!("jump out of range to insn {idx}")),
-            Some(reached) if *reached => continue,
-            Some(reached) => *reached = true,
-        }
-        let insn = program.insn(idx);
-        edges.clear();
-        if insn.is_gotox() {
-            let table = jump_table(program, idx)?;
-            edges.extend_from_slice(&table);
-            program.jump_tables[idx as usize] = Some(table);
-        } else {
-            edges.extend_from_slice(program.successors(idx).as_slice());
-        }
-        if insn.is_pseudo_call() || insn.is_pseudo_func() {
-            edges.extend(program.callee(idx).map(|callee| program.subprogs[callee].start));
-        }
-        stack.extend_from_slice(&edges);
+pub(crate) fn check_cfg(program: &mut Program<'_>, listener: &mut dyn Listener) -> Result<(), Error> {
+    let exception_callback = program.loaded.exception_callback;
+    let state = vec![Visit::Unseen; program.insns.len()];
+    let mut walk = Walk { program, listener, state, stack: Vec::new() };
+    for root in [Some(0), exception_callback].into_iter().flatten() {
+        walk.run(root)?;
     }
+    let Walk { state, .. } = walk;
     let mut idx = 0;
-    while idx < len {
-        if !reached[idx as usize] {
+    while let Some(visit) = state.get(idx as usize) {
+        if *visit != Visit::Explored {
             return fail(format!("unreachable insn {idx}"));
         }
         if program.insn(idx).is_ldimm64() {
-            if reached.get(idx as usize + 1).copied().unwrap_or(true) {
+            if state.get(idx as usize + 1) != Some(&Visit::Unseen) {
                 return fail(format!("jump into the middle of ldimm64 insn {idx}"));
             }
             idx += 1;
@@ -57,6 +66,100 @@ pub(crate) fn check_cfg(program: &mut Program<'_>) -> Result<(), Error> {
     }
     add_hidden_exits(program);
     Ok(())
+}
+
+impl Walk<'_, '_> {
+    fn run(&mut self, root: u32) -> Result<(), Error> {
+        if self.state.get(root as usize).is_none_or(|visit| *visit == Visit::Explored) {
+            return Ok(());
+        }
+        self.state[root as usize] = Visit::Discovered;
+        self.stack.push(root);
+        while let Some(&idx) = self.stack.last() {
+            if !self.visit(idx)? {
+                self.state[idx as usize] = Visit::Explored;
+                self.stack.pop();
+            }
+        }
+        Ok(())
+    }
+
+    /// One visit of an instruction (`visit_insn`); true if it must be visited again.
+    fn visit(&mut self, idx: u32) -> Result<bool, Error> {
+        let insn = self.program.insn(idx);
+        let is_jump = matches!(insn.class(), class::JMP | class::JMP32);
+        let target = idx.wrapping_add_signed(insn.jmp_offset()).wrapping_add(1);
+        let after = idx + insn.slots() as u32;
+        if insn.is_pseudo_func() {
+            return self.visit_call(idx, after, true);
+        }
+        match insn.op() {
+            _ if !is_jump => self.push(idx, after, Visit::FallThrough),
+            jmp::EXIT => Ok(false),
+            jmp::CALL => {
+                if self.program.is_invalid_kfunc_call(&insn) && self.listener.listens() {
+                    self.listener.event(self.program, Event::InvalidKfunc { insn: idx });
+                }
+                self.visit_call(idx, after, insn.is_pseudo_call())
+            }
+            jmp::JA if insn.is_src_x() => self.visit_gotox(idx),
+            jmp::JA => self.push(idx, target, Visit::FallThrough),
+            _ => Ok(self.push(idx, after, Visit::FallThrough)? || self.push(idx, target, Visit::Branch)?),
+        }
+    }
+
+    /// `visit_func_call_insn`.
+    fn visit_call(&mut self, idx: u32, after: u32, into_callee: bool) -> Result<bool, Error> {
+        if self.push(idx, after, Visit::FallThrough)? {
+            return Ok(true);
+        }
+        match self.program.callee(idx).filter(|_| into_callee) {
+            Some(callee) => self.push(idx, self.program.subprogs[callee].start, Visit::Branch),
+            None => Ok(false),
+        }
+    }
+
+    /// Follows an edge (`push_insn`); true if it leads to an instruction that was not seen before.
+    fn push(&mut self, from: u32, to: u32, edge: Visit) -> Result<bool, Error> {
+        if self.state[from as usize] >= edge {
+            return Ok(false);
+        }
+        match self.state.get(to as usize) {
+            None => fail(format!("jump out of range from insn {from} to {to}")),
+            Some(Visit::Unseen) => {
+                self.state[from as usize] = edge;
+                self.state[to as usize] = Visit::Discovered;
+                self.stack.push(to);
+                Ok(true)
+            }
+            Some(Visit::Explored) => {
+                self.state[from as usize] = edge;
+                Ok(false)
+            }
+            // An edge back to where the walk comes from.
+            Some(_) => Ok(false),
+        }
+    }
+
+    /// `visit_gotox_insn`.
+    fn visit_gotox(&mut self, idx: u32) -> Result<bool, Error> {
+        if self.program.jump_tables[idx as usize].is_none() {
+            self.program.jump_tables[idx as usize] = Some(jump_table(self.program, idx)?);
+        }
+        let targets = self.program.successors(idx);
+        let depth = self.stack.len();
+        for &target in targets.as_slice() {
+            match self.state.get_mut(target as usize) {
+                None => return fail(format!("indirect jump out of range from insn {idx} to {target}")),
+                Some(visit @ Visit::Unseen) => {
+                    *visit = Visit::Discovered;
+                    self.stack.push(target);
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(self.stack.len() > depth)
+    }
 }
 
 /// A tail call that succeeds and a packet load that fails leave the subprogram: each gets an edge to the
@@ -76,7 +179,6 @@ fn add_hidden_exits(program: &mut Program<'_>) {
 /// The targets of the `gotox` at `idx`: all entries of every instruction array whose smallest entry lies in the
 /// subprogram, sorted, each once (`create_jt`).
 fn jump_table(program: &Program<'_>, idx: u32) -> Result<Box<[u32]>, Error> {
-    let fail = |message: String| Err(Error::new(Pass::CheckCfg, errno::EINVAL, message));
     let Some(subprog) = program.containing_subprog(idx) else {
         return fail(format!("no subprogram contains insn {idx}"));
     };

@@ -1,27 +1,122 @@
 //! The generations of `liveness.c`: what differs between kernels is chosen here, once.
+//!
+//! A pass asks for one of the [`Choices`], never for a dialect. A new generation is one more row.
 
 use std::fmt;
 
 /// A generation of the kernel's liveness analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
+    /// Commit fed53dbcdb of April 2026, on the way to 7.1 and never released: instances by call chain.
+    Fed53dbcdb,
+    /// Linux 7.1: instances by call site and depth.
+    V7_1,
     /// Linux 7.2: 16 call frames, stack arguments.
     V7_2,
+    /// Linux 7.3: registers live by halves.
+    V7_3,
 }
 
-impl Dialect {
+/// How a pointer's offset is moved, and what happens when it leaves 16 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OffsetSum {
+    /// The sum is taken in 64 bits; -32768 is the mark of an unknown offset and so cannot be one.
+    Marked,
+    /// The distance itself must fit into 16 bits, and so must the sum.
+    Checked,
+}
+
+/// How stack liveness is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StackLiveness {
+    /// By whole call chain, with must_write handed to the caller.
+    ByCallChain,
+    /// By call site and depth.
+    ByCallsite,
+}
+
+/// What the passes of a dialect do where dialects differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Choices {
+    /// The name of the dialect.
+    pub(crate) name: &'static str,
     /// Frames in the longest call chain (`MAX_CALL_FRAMES`).
-    pub fn max_call_frames(self) -> u8 {
+    pub(crate) max_call_frames: u8,
+    /// Instructions based on r11 pass arguments on the stack.
+    pub(crate) stack_args: bool,
+    /// Registers that a call's parameters can stand in, from r1 on.
+    pub(crate) param_regs: usize,
+    /// How offsets are summed.
+    pub(crate) offset_sum: OffsetSum,
+    /// A store to an unknown or one of several places forgets what was spilled there, instead of joining it with
+    /// none.
+    pub(crate) uncertain_store_forgets: bool,
+    /// A store through an imprecise pointer that may lead into the own frame counts as one into it.
+    pub(crate) store_through_imprecise: bool,
+    /// How stack liveness is kept.
+    pub(crate) stack_liveness: StackLiveness,
+    /// Callees that get no pointer into a frame are analysed from their caller too.
+    pub(crate) descend_without_fp: bool,
+    /// The first subprogram is analysed before all others, and then once more in its turn if it is global.
+    pub(crate) first_subprog_first: bool,
+    /// The upper halves of registers are tracked for themselves.
+    pub(crate) register_halves: bool,
+    /// The name of a subprogram is printed by way of a buffer of 320 bytes, and nothing for one without a name.
+    pub(crate) subprog_label_is_buffered: bool,
+}
+
+const V7_2: Choices = Choices {
+    name: "7.2",
+    max_call_frames: 16,
+    stack_args: true,
+    param_regs: 5,
+    offset_sum: OffsetSum::Checked,
+    uncertain_store_forgets: false,
+    store_through_imprecise: true,
+    stack_liveness: StackLiveness::ByCallsite,
+    descend_without_fp: false,
+    first_subprog_first: false,
+    register_halves: false,
+    subprog_label_is_buffered: true,
+};
+
+const V7_3: Choices = Choices { name: "7.3", register_halves: true, ..V7_2 };
+
+const V7_1: Choices = Choices { name: "7.1", max_call_frames: 8, stack_args: false, param_regs: 10, ..V7_2 };
+
+const FED53DBCDB: Choices = Choices {
+    name: "fed53dbcdb",
+    offset_sum: OffsetSum::Marked,
+    uncertain_store_forgets: true,
+    store_through_imprecise: false,
+    stack_liveness: StackLiveness::ByCallChain,
+    descend_without_fp: true,
+    first_subprog_first: true,
+    subprog_label_is_buffered: false,
+    ..V7_1
+};
+
+impl Dialect {
+    /// Every dialect, oldest first.
+    pub const ALL: [Dialect; 4] = [Dialect::Fed53dbcdb, Dialect::V7_1, Dialect::V7_2, Dialect::V7_3];
+
+    pub(crate) fn choices(self) -> &'static Choices {
         match self {
-            Dialect::V7_2 => 16,
+            Dialect::Fed53dbcdb => &FED53DBCDB,
+            Dialect::V7_1 => &V7_1,
+            Dialect::V7_2 => &V7_2,
+            Dialect::V7_3 => &V7_3,
         }
+    }
+
+    /// The dialect of this name.
+    pub fn from_name(name: &str) -> Option<Dialect> {
+        Dialect::ALL.into_iter().find(|dialect| dialect.choices().name == name)
     }
 }
 
 impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Dialect::V7_2 => "7.2",
-        })
+        f.write_str(self.choices().name)
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here reads a log or talks to a kernel: [`analyze`] works from what was loaded alone.
 
 mod arg_track;
+mod call_chains;
 mod cfg;
 mod const_fold;
 mod dialect;
@@ -11,20 +12,26 @@ mod live_regs;
 mod liveness;
 mod program;
 mod query;
+mod record;
 mod slots;
 mod stack_access;
+mod subprog_args;
 mod subprogs;
 
 pub use arg_track::{ArgTrack, Offsets, Regs, STACK_ARGS, Slots, State, TRACKED_REGS};
+pub use call_chains::{CallChain, CallChains, ChainInstance, ChainMasks};
 pub use const_fold::ConstRegs;
 pub use dialect::Dialect;
 pub use error::{Error, Pass};
+pub use live_regs::LiveRegs;
 pub use liveness::{FrameMasks, Instance};
 pub use program::{Program, Subprog, Successors};
 pub use query::CallFrame;
 pub use slots::{HALF_SLOT_SIZE, HALF_SLOTS, SLOTS, SlotMask};
 
+use dialect::StackLiveness;
 use livediff_capture::{Insn, Loaded};
+use liveness::ByCallsite;
 
 use crate::log::{Event, Listener};
 
@@ -33,10 +40,19 @@ use crate::log::{Event, Listener};
 pub struct Analysis<'a> {
     /// The program: its subprograms, decided branches, postorder, components and constants.
     pub program: Program<'a>,
-    /// Every instance, ascending by call site, then depth.
-    pub instances: Vec<Instance>,
-    /// The registers live before each instruction: bit r for r`r`.
-    pub live_regs: Vec<u16>,
+    /// What each instruction reads and writes of the stack, and what is live before it.
+    pub stack: Stack,
+    /// The registers live before each instruction.
+    pub live_regs: LiveRegs,
+}
+
+/// The stack liveness of a program, in the form of its dialect.
+#[derive(Clone, Debug)]
+pub enum Stack {
+    /// Every instance, ascending by call site, then depth: Linux 7.1 and later.
+    ByCallsite(Vec<Instance>),
+    /// By call chain: commit fed53dbcdb.
+    ByCallChain(Box<CallChains>),
 }
 
 /// Analyses a program as the verifier of a kernel of this dialect does, and tells the listener each step.
@@ -58,7 +74,7 @@ pub fn analyze<'a>(
     }
     subprogs::check_subprogs(&mut program)?;
     check_insns(&program)?;
-    cfg::check_cfg(&mut program)?;
+    cfg::check_cfg(&mut program, listener)?;
     cfg::compute_postorder(&mut program);
     const_fold::compute_const_regs(&mut program);
     const_fold::prune_dead_branches(&mut program)?;
@@ -69,12 +85,29 @@ pub fn analyze<'a>(
         }
     }
     cfg::compute_scc(&mut program);
-    let instances = liveness::compute_subprog_arg_access(&program, listener)?;
+    if listens {
+        // The registers that each instruction uses are asked for first: a call's by what it calls.
+        for insn in (0..program.len()).filter(|idx| program.is_invalid_kfunc_call(&program.insn(*idx))) {
+            listener.event(&program, Event::InvalidKfunc { insn });
+        }
+    }
+    let stack = match dialect.choices().stack_liveness {
+        StackLiveness::ByCallsite => {
+            let mut instances = ByCallsite::default();
+            subprog_args::compute_subprog_arg_access(&program, &mut instances, listener)?;
+            Stack::ByCallsite(instances.into_sorted(&program, listener))
+        }
+        StackLiveness::ByCallChain => {
+            let mut chains = CallChains::new(&program);
+            subprog_args::compute_subprog_arg_access(&program, &mut chains, listener)?;
+            Stack::ByCallChain(Box::new(chains))
+        }
+    };
     let live_regs = live_regs::compute_live_registers(&program);
     if listens {
         listener.event(&program, Event::LiveRegs(&live_regs));
     }
-    Ok(Analysis { program, instances, live_regs })
+    Ok(Analysis { program, stack, live_regs })
 }
 
 /// Checks what the passes rely on: registers that exist, and whole 64-bit loads (part of
@@ -82,12 +115,14 @@ pub fn analyze<'a>(
 fn check_insns(program: &Program<'_>) -> Result<(), Error> {
     use livediff_capture::insn::REG_FP;
     let fail = |message: String| Err(Error::new(Pass::ResolveInsns, error::errno::EINVAL, message));
+    let stack_args = program.dialect.choices().stack_args;
     let mut insns = program.insns.iter();
     while let Some(insn) = insns.next() {
-        if insn.dst_reg > REG_FP && !insn.is_stack_arg_st() && !insn.is_stack_arg_stx() {
+        let stores_arg = stack_args && (insn.is_stack_arg_st() || insn.is_stack_arg_stx());
+        if insn.dst_reg > REG_FP && !stores_arg {
             return fail(format!("R{} is invalid", insn.dst_reg));
         }
-        if insn.src_reg > REG_FP && !insn.is_stack_arg_ldx() {
+        if insn.src_reg > REG_FP && !(stack_args && insn.is_stack_arg_ldx()) {
             return fail(format!("R{} is invalid", insn.src_reg));
         }
         if insn.is_ldimm64() {

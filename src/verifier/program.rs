@@ -112,6 +112,12 @@ impl<'a> Program<'a> {
         self.find_subprog(i64::from(idx) + i64::from(self.insn(idx).imm) + 1)
     }
 
+    /// The reachable instructions of a subprogram in postorder.
+    pub fn postorder_of(&self, subprog: usize) -> &[u32] {
+        let range = self.subprogs.get(subprog).map_or(0..0, |subprog| subprog.postorder.clone());
+        self.postorder.get(range).unwrap_or_default()
+    }
+
     /// Name in BTF; nothing for a program without function information (`subprog_name`).
     pub fn subprog_name(&self, subprog: usize) -> Option<&str> {
         self.loaded.func_info.get(subprog).map(|info| info.name.as_str())
@@ -136,6 +142,12 @@ impl<'a> Program<'a> {
         } else {
             false
         }
+    }
+
+    /// A call of kernel function 0, which is no function. The verifier takes it until it knows that the call is
+    /// reached, and complains each time that it asks what is called (`fetch_kfunc_meta`).
+    pub(crate) fn is_invalid_kfunc_call(&self, insn: &Insn) -> bool {
+        insn.is_kfunc_call() && insn.imm <= 0
     }
 
     /// What is known of the kfunc that `insn` calls.

@@ -1,8 +1,8 @@
 //! The question that the path walk asks: may this half-slot still be read?
 
-use super::Analysis;
 use super::liveness::Instance;
 use super::slots::HALF_SLOTS;
+use super::{Analysis, Stack};
 
 /// A frame of the call chain that a question is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +17,18 @@ impl Analysis<'_> {
     /// The instance that describes a frame of a call chain (`lookup_instance`): the one of the same call site at
     /// the frame's own depth, or at the nearest smaller one, since a chain whose outer frames lend no pointer is
     /// analysed from where the pointers begin.
-    fn lookup_instance(&self, frames: &[CallFrame], frame: usize) -> Option<&Instance> {
+    fn lookup_instance<'i>(
+        &self,
+        instances: &'i [Instance],
+        frames: &[CallFrame],
+        frame: usize,
+    ) -> Option<&'i Instance> {
         let CallFrame { subprog, callsite } = *frames.get(frame)?;
         let start = self.program.subprogs.get(subprog as usize)?.start;
         let find = |callsite: u32, depth: usize| {
             let key = (callsite, u8::try_from(depth).ok()?);
-            let found = self.instances.binary_search_by_key(&key, |i| (i.callsite, i.depth)).ok()?;
-            self.instances.get(found)
+            let found = instances.binary_search_by_key(&key, |i| (i.callsite, i.depth)).ok()?;
+            instances.get(found)
         };
         (1..=frame).rev().find_map(|depth| find(callsite, depth)).or_else(|| find(start, 0))
     }
@@ -38,6 +43,12 @@ impl Analysis<'_> {
         if frame > current || half_slot >= HALF_SLOTS {
             return false;
         }
+        let instances = match &self.stack {
+            Stack::ByCallsite(instances) => instances,
+            Stack::ByCallChain(chains) => {
+                return chains.stack_slot_alive(&self.program, frames, insn, frame, half_slot);
+            }
+        };
         let live_before = |instance: &Instance, insn: u32, frame: i64| {
             let frame = u8::try_from(frame).ok();
             let masks = frame.and_then(|frame| instance.masks(frame, insn));
@@ -47,12 +58,12 @@ impl Analysis<'_> {
         let in_instance =
             |instance: &Instance, of: usize| frame as i64 + i64::from(instance.depth) - of as i64;
 
-        let Some(instance) = self.lookup_instance(frames, current) else { return true };
+        let Some(instance) = self.lookup_instance(instances, frames, current) else { return true };
         if live_before(instance, insn, in_instance(instance, current)) {
             return true;
         }
         for outer in frame..current {
-            let Some(instance) = self.lookup_instance(frames, outer) else { return true };
+            let Some(instance) = self.lookup_instance(instances, frames, outer) else { return true };
             let index = in_instance(instance, outer);
             // The kernel takes the index unsigned: a frame outside of the instance is one it knows nothing of.
             if index < 0 || index > i64::from(instance.depth) {
@@ -143,7 +154,8 @@ mod tests {
     fn what_the_callee_certainly_writes_is_not_live_before_the_call() {
         let loaded = caller_and_callee();
         let analysis = analyze(&loaded, Dialect::V7_2, &mut Silent).unwrap();
-        let callee = analysis.instances.iter().find(|instance| instance.depth == 1).unwrap();
+        let Stack::ByCallsite(instances) = &analysis.stack else { panic!("not by call site") };
+        let callee = instances.iter().find(|instance| instance.depth == 1).unwrap();
         assert_eq!((callee.callsite, callee.subprog), (3, 1));
         let masks = callee.masks(0, 7).unwrap();
         assert_eq!(masks.must_write.bits(), 0b1100);

@@ -95,6 +95,8 @@ pub struct Kfunc {
     pub prototype: Option<KfuncPrototype>,
     /// The function calls back into the program while it runs (`is_sync_callback_calling_kfunc`).
     pub calls_callback: bool,
+    /// The function keeps a callback and runs it later (`is_async_callback_calling_kfunc`).
+    pub calls_async_callback: bool,
 }
 
 /// What the analysis needs of a kfunc's prototype.

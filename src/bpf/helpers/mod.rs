@@ -39,7 +39,8 @@ struct Tables {
 
 fn tables(dialect: Dialect) -> Tables {
     match dialect {
-        Dialect::V7_2 => Tables {
+        // The differences of the others are still to come.
+        Dialect::Fed53dbcdb | Dialect::V7_1 | Dialect::V7_2 | Dialect::V7_3 => Tables {
             names: &v7_2::NAMES,
             prog_types: v7_2::PROG_TYPES,
             struct_ops: v7_2::STRUCT_OPS_KINDS,
