@@ -424,9 +424,14 @@ class Parser:
             self.take(")")
             return (token, " ".join(inside))
         value = ("name", token)
-        while self.peek() in ("(", "->"):
-            if self.take() == "->":
+        while self.peek() in ("(", "->", "["):
+            opening = self.take()
+            if opening == "->":
                 value = ("->", value, self.take())
+                continue
+            if opening == "[":
+                value = ("index", value, self.expression())
+                self.take("]")
                 continue
             args = []
             while self.peek() != ")":
@@ -495,9 +500,9 @@ class Interpreter:
     scope) to value. `names` are constants.
     """
 
-    def __init__(self, functions, names, builtins, members, answers):
+    def __init__(self, functions, names, builtins, members, answers, arrays=None):
         self.functions, self.names, self.builtins, self.members = functions, names, builtins, members
-        self.answers = answers
+        self.answers, self.arrays = answers, arrays or {}
 
     def ask(self, question):
         if question not in self.answers:
@@ -585,7 +590,10 @@ class Interpreter:
             path = self.member_path(function, node, scope)
             if path not in self.members:
                 fail(f"{function.path}: {function.name}", f"member {path}")
-            return self.ask(path) if self.members[path] is None else self.members[path]
+            member = self.members[path]
+            if callable(member):
+                return member(self, function)
+            return self.ask(path) if member is None else member
         if kind == "unary&":
             if node[1][0] != "name":
                 fail(f"{function.path}: {function.name}", "address of an expression")
@@ -618,6 +626,10 @@ class Interpreter:
                 "|": left | right,
                 "&": left & right,
             }[kind]
+        if kind == "index":
+            if node[1][0] != "name" or node[1][1] not in self.arrays:
+                fail(f"{function.path}: {function.name}", "index of something else than a known array")
+            return self.arrays[node[1][1]].get(self.value(function, node[2], scope), 0)
         if kind == "call":
             if node[1][0] != "name":
                 fail(f"{function.path}: {function.name}", "call of an expression")
@@ -635,3 +647,67 @@ class Interpreter:
         if not isinstance(value, str):
             fail(f"{function.path}: {function.name}", f"member of {value!r}")
         return value
+
+
+def decide(outcome, domains, answers=None):
+    """Rows tried in order that say what `outcome(answers)` gives: [({question: answers that fit}, outcome)].
+
+    `outcome` raises Need for a question that it has no answer to. `domains` holds the answers to try for each; the last
+    stands for every other. The last row has no conditions.
+    """
+    answers = answers or {}
+    try:
+        return [({}, outcome(answers))]
+    except Need as need:
+        question = need.question
+    if question not in domains:
+        fail("decide", f"question {question}")
+    groups = []
+    for answer in domains[question]:
+        rows = decide(outcome, domains, answers | {question: answer})
+        for group in groups:
+            if group[1] == rows:
+                group[0].append(answer)
+                break
+        else:
+            groups.append(([answer], rows))
+    rest = domains[question][-1]
+    found = []
+    for given, rows in groups:
+        if rest not in given:
+            found += [({question: tuple(given)} | conditions, result) for conditions, result in rows]
+    found += next(rows for given, rows in groups if rest in given)
+    # A row right before one that fits at least as often and says the same is not needed.
+    at = len(found) - 2
+    while at >= 0:
+        follower = found[at + 1]
+        if follower[1] == found[at][1] and all(found[at][0].get(q) == given for q, given in follower[0].items()):
+            del found[at]
+        at -= 1
+    return found
+
+
+def when(conditions):
+    """Conditions of a row as Rust: `when().attach_type(&[1, 2])`."""
+    methods = {
+        "prog->type": "prog_type",
+        "prog->expected_attach_type": "attach_type",
+        "prog->sleepable": "sleepable",
+        "struct_ops": "struct_ops",
+        "attached to": "attached_to",
+    }
+    text = "when()"
+    for question, method in methods.items():
+        if question not in conditions:
+            continue
+        given = conditions[question]
+        if question == "prog->sleepable":
+            if len(given) != 1:
+                fail("when", "sleepable either way")
+            text += f".sleepable({str(given[0]).lower()})"
+        else:
+            items = ", ".join(f'"{item}"' if isinstance(item, str) else str(item) for item in sorted(given))
+            text += f".{method}(&[{items}])"
+    if set(conditions) - set(methods):
+        fail("when", f"conditions {conditions}")
+    return text

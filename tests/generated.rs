@@ -28,3 +28,8 @@ fn agrees(script: &str, checked_in: &str) {
 fn helpers() {
     agrees("scripts/gen-helpers", "src/bpf/helpers/v7_2.rs");
 }
+
+#[test]
+fn kfuncs() {
+    agrees("scripts/gen-kfuncs", "src/bpf/kfunc/v7_2.rs");
+}

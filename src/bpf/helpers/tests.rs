@@ -1,5 +1,6 @@
 //! What is expected here was read off the kernel's source by hand.
 use super::*;
+use crate::bpf::asker::SLEEPABLE;
 use livediff_capture::Attach;
 
 /// `enum bpf_prog_type`.

@@ -2,7 +2,8 @@
 #![allow(non_upper_case_globals)] // the kernel's names
 
 use super::prototype::{DYNPTR, KEY, MAP, MEM, OTHER, Prototype, SIZE, STACK, VALUE, fixed, prototypes};
-use super::table::{Table, case, helper};
+use super::table::{Table, helper};
+use crate::bpf::asker::when;
 
 /// Names of the helpers by id (`func_id_str`).
 #[rustfmt::skip]
@@ -544,7 +545,7 @@ pub(super) static BASE: Table = Table::new(None, &[
     helper(133).gives(&bpf_ringbuf_discard_proto), // ringbuf_discard
     helper(134).gives(&bpf_ringbuf_query_proto), // ringbuf_query
     helper(141).when(&[
-        case().sleepable(false).gives(&bpf_get_task_stack_proto),
+        (when().sleepable(false), Some(&bpf_get_task_stack_proto)),
     ]).gives(&bpf_get_task_stack_sleepable_proto), // get_task_stack
     helper(148).gives(&bpf_copy_from_user_proto), // copy_from_user
     helper(149).gives(&bpf_snprintf_btf_proto), // snprintf_btf
@@ -715,10 +716,10 @@ static CGROUP_SKB: Table = Table::new(Some(&SOCKET_FILTER), &[
     helper(128).gives(&bpf_sk_cgroup_id_proto), // sk_cgroup_id
     helper(129).gives(&bpf_sk_ancestor_cgroup_id_proto), // sk_ancestor_cgroup_id
     helper(186).when(&[
-        case().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]).refuses(),
+        (when().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]), None),
     ]).gives(&bpf_get_retval_proto), // get_retval
     helper(187).when(&[
-        case().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]).refuses(),
+        (when().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]), None),
     ]).gives(&bpf_set_retval_proto), // set_retval
 ]);
 
@@ -728,20 +729,20 @@ static CGROUP_SOCK: Table = Table::new(Some(&BASE), &[
     helper(25).gives(&bpf_event_output_data_proto), // perf_event_output
     helper(46).gives(&bpf_get_socket_cookie_sock_proto), // get_socket_cookie
     helper(49).when(&[
-        case().attach_type(&[2]).gives(&bpf_sock_create_setsockopt_proto),
+        (when().attach_type(&[2]), Some(&bpf_sock_create_setsockopt_proto)),
     ]).refuses(), // setsockopt
     helper(57).when(&[
-        case().attach_type(&[2]).gives(&bpf_sock_create_getsockopt_proto),
+        (when().attach_type(&[2]), Some(&bpf_sock_create_getsockopt_proto)),
     ]).refuses(), // getsockopt
     helper(81).gives(&bpf_get_local_storage_proto), // get_local_storage
     helper(107).gives(&bpf_sk_storage_get_cg_sock_proto), // sk_storage_get
     helper(122).gives(&bpf_get_netns_cookie_sock_proto), // get_netns_cookie
     helper(160).gives(&bpf_ktime_get_coarse_ns_proto), // ktime_get_coarse_ns
     helper(186).when(&[
-        case().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]).refuses(),
+        (when().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]), None),
     ]).gives(&bpf_get_retval_proto), // get_retval
     helper(187).when(&[
-        case().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]).refuses(),
+        (when().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]), None),
     ]).gives(&bpf_set_retval_proto), // set_retval
 ]);
 
@@ -753,13 +754,13 @@ static CGROUP_SOCK_ADDR: Table = Table::new(Some(&SOCKET_FILTER), &[
     helper(46).gives(&bpf_get_socket_cookie_sock_addr_proto), // get_socket_cookie
     helper(47).refuses(), // get_socket_uid
     helper(49).when(&[
-        case().attach_type(&[8, 9, 10, 11, 14, 15, 19, 20, 29, 30, 31, 32, 49, 50, 51]).gives(&bpf_sock_addr_setsockopt_proto),
+        (when().attach_type(&[8, 9, 10, 11, 14, 15, 19, 20, 29, 30, 31, 32, 49, 50, 51]), Some(&bpf_sock_addr_setsockopt_proto)),
     ]).refuses(), // setsockopt
     helper(57).when(&[
-        case().attach_type(&[8, 9, 10, 11, 14, 15, 19, 20, 29, 30, 31, 32, 49, 50, 51]).gives(&bpf_sock_addr_getsockopt_proto),
+        (when().attach_type(&[8, 9, 10, 11, 14, 15, 19, 20, 29, 30, 31, 32, 49, 50, 51]), Some(&bpf_sock_addr_getsockopt_proto)),
     ]).refuses(), // getsockopt
     helper(64).when(&[
-        case().attach_type(&[10, 11]).gives(&bpf_bind_proto),
+        (when().attach_type(&[10, 11]), Some(&bpf_bind_proto)),
     ]).refuses(), // bind
     helper(68).refuses(), // skb_load_bytes_relative
     helper(81).gives(&bpf_get_local_storage_proto), // get_local_storage
@@ -771,10 +772,10 @@ static CGROUP_SOCK_ADDR: Table = Table::new(Some(&SOCKET_FILTER), &[
     helper(108).gives(&bpf_sk_storage_delete_proto), // sk_storage_delete
     helper(122).gives(&bpf_get_netns_cookie_sock_addr_proto), // get_netns_cookie
     helper(186).when(&[
-        case().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]).refuses(),
+        (when().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]), None),
     ]).gives(&bpf_get_retval_proto), // get_retval
     helper(187).when(&[
-        case().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]).refuses(),
+        (when().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]), None),
     ]).gives(&bpf_set_retval_proto), // set_retval
 ]);
 
@@ -910,15 +911,15 @@ static KPROBE: Table = Table::new(Some(&BASE), &[
     helper(36).gives(&bpf_probe_write_user_proto), // probe_write_user
     helper(45).gives(&bpf_probe_read_compat_str_proto), // probe_read_str
     helper(67).when(&[
-        case().sleepable(false).gives(&bpf_get_stack_proto),
+        (when().sleepable(false), Some(&bpf_get_stack_proto)),
     ]).gives(&bpf_get_stack_sleepable_proto), // get_stack
     helper(173).when(&[
-        case().attach_type(&[42, 56]).gives(&bpf_get_func_ip_proto_kprobe_multi),
-        case().attach_type(&[48, 57]).gives(&bpf_get_func_ip_proto_uprobe_multi),
+        (when().attach_type(&[42, 56]), Some(&bpf_get_func_ip_proto_kprobe_multi)),
+        (when().attach_type(&[48, 57]), Some(&bpf_get_func_ip_proto_uprobe_multi)),
     ]).gives(&bpf_get_func_ip_proto_kprobe), // get_func_ip
     helper(174).when(&[
-        case().attach_type(&[42, 56]).gives(&bpf_get_attach_cookie_proto_kmulti),
-        case().attach_type(&[48, 57]).gives(&bpf_get_attach_cookie_proto_umulti),
+        (when().attach_type(&[42, 56]), Some(&bpf_get_attach_cookie_proto_kmulti)),
+        (when().attach_type(&[48, 57]), Some(&bpf_get_attach_cookie_proto_umulti)),
     ]).gives(&bpf_get_attach_cookie_proto_trace), // get_attach_cookie
 ]);
 
@@ -961,20 +962,20 @@ static RAW_TRACEPOINT_WRITABLE: Table = Table::new(Some(&RAW_TRACEPOINT), &[
 static TRACING: Table = Table::new(Some(&RAW_TRACEPOINT), &[
     helper(46).gives(&bpf_get_socket_ptr_cookie_proto), // get_socket_cookie
     helper(49).when(&[
-        case().attach_type(&[28]).attached_to(&["tcp", "unix"]).gives(&bpf_sk_setsockopt_proto),
+        (when().attach_type(&[28]).attached_to(&["tcp", "unix"]), Some(&bpf_sk_setsockopt_proto)),
     ]).refuses(), // setsockopt
     helper(57).when(&[
-        case().attach_type(&[28]).attached_to(&["tcp", "unix"]).gives(&bpf_sk_getsockopt_proto),
+        (when().attach_type(&[28]).attached_to(&["tcp", "unix"]), Some(&bpf_sk_getsockopt_proto)),
     ]).refuses(), // getsockopt
     helper(107).gives(&bpf_sk_storage_get_tracing_proto), // sk_storage_get
     helper(108).gives(&bpf_sk_storage_delete_tracing_proto), // sk_storage_delete
     helper(111).gives(&bpf_skb_output_proto), // skb_output
     helper(121).gives(&bpf_xdp_output_proto), // xdp_output
     helper(126).when(&[
-        case().attach_type(&[28]).gives(&bpf_seq_printf_proto),
+        (when().attach_type(&[28]), Some(&bpf_seq_printf_proto)),
     ]).refuses(), // seq_printf
     helper(127).when(&[
-        case().attach_type(&[28]).gives(&bpf_seq_write_proto),
+        (when().attach_type(&[28]), Some(&bpf_seq_write_proto)),
     ]).refuses(), // seq_write
     helper(136).gives(&bpf_skc_to_tcp6_sock_proto), // skc_to_tcp6_sock
     helper(137).gives(&bpf_skc_to_tcp_sock_proto), // skc_to_tcp_sock
@@ -983,21 +984,21 @@ static TRACING: Table = Table::new(Some(&RAW_TRACEPOINT), &[
     helper(140).gives(&bpf_skc_to_udp6_sock_proto), // skc_to_udp6_sock
     helper(147).gives(&bpf_d_path_proto), // d_path
     helper(150).when(&[
-        case().attach_type(&[28]).gives(&bpf_seq_printf_btf_proto),
+        (when().attach_type(&[28]), Some(&bpf_seq_printf_btf_proto)),
     ]).refuses(), // seq_printf_btf
     helper(162).gives(&bpf_sock_from_file_proto), // sock_from_file
     helper(174).when(&[
-        case().attach_type(&[23, 24, 25, 26, 58, 59, 60, 61]).gives(&bpf_get_attach_cookie_proto_tracing),
+        (when().attach_type(&[23, 24, 25, 26, 58, 59, 60, 61]), Some(&bpf_get_attach_cookie_proto_tracing)),
     ]).refuses(), // get_attach_cookie
     helper(178).gives(&bpf_skc_to_unix_sock_proto), // skc_to_unix_sock
     helper(183).when(&[
-        case().attach_type(&[23, 24, 25, 26, 58, 59, 60, 61]).gives(&bpf_get_func_arg_proto),
+        (when().attach_type(&[23, 24, 25, 26, 58, 59, 60, 61]), Some(&bpf_get_func_arg_proto)),
     ]).refuses(), // get_func_arg
     helper(184).when(&[
-        case().attach_type(&[24, 25, 26, 58, 59, 60, 61]).gives(&bpf_get_func_ret_proto),
+        (when().attach_type(&[24, 25, 26, 58, 59, 60, 61]), Some(&bpf_get_func_ret_proto)),
     ]).refuses(), // get_func_ret
     helper(185).when(&[
-        case().attach_type(&[23, 24, 25, 26, 58, 59, 60, 61]).gives(&bpf_get_func_arg_cnt_proto),
+        (when().attach_type(&[23, 24, 25, 26, 58, 59, 60, 61]), Some(&bpf_get_func_arg_cnt_proto)),
     ]).refuses(), // get_func_arg_cnt
     helper(188).gives(&bpf_xdp_get_buff_len_trace_proto), // xdp_get_buff_len
     helper(196).gives(&bpf_skc_to_mptcp_sock_proto), // skc_to_mptcp_sock
@@ -1009,10 +1010,10 @@ static CGROUP_DEVICE: Table = Table::new(Some(&BASE), &[
     helper(25).gives(&bpf_event_output_data_proto), // perf_event_output
     helper(81).gives(&bpf_get_local_storage_proto), // get_local_storage
     helper(186).when(&[
-        case().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]).refuses(),
+        (when().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]), None),
     ]).gives(&bpf_get_retval_proto), // get_retval
     helper(187).when(&[
-        case().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]).refuses(),
+        (when().attach_type(&[0, 1, 3, 19, 20, 29, 30, 31, 32, 51, 52, 53]), None),
     ]).gives(&bpf_set_retval_proto), // set_retval
 ]);
 
@@ -1030,10 +1031,10 @@ static CGROUP_SYSCTL: Table = Table::new(Some(&CGROUP_DEVICE), &[
 #[rustfmt::skip]
 static CGROUP_SOCKOPT: Table = Table::new(Some(&CGROUP_DEVICE), &[
     helper(49).when(&[
-        case().attach_type(&[22]).gives(&bpf_sk_setsockopt_proto),
+        (when().attach_type(&[22]), Some(&bpf_sk_setsockopt_proto)),
     ]).refuses(), // setsockopt
     helper(57).when(&[
-        case().attach_type(&[22]).gives(&bpf_sk_getsockopt_proto),
+        (when().attach_type(&[22]), Some(&bpf_sk_getsockopt_proto)),
     ]).refuses(), // getsockopt
     helper(96).gives(&bpf_tcp_sock_proto), // tcp_sock
     helper(107).gives(&bpf_sk_storage_get_proto), // sk_storage_get
@@ -1143,15 +1144,15 @@ static EXT: Table = Table::new(None, &[]);
 #[rustfmt::skip]
 static LSM: Table = Table::new(Some(&TRACING), &[
     helper(49).when(&[
-        case().attach_type(&[43]).attached_to(&["inet_conn_established", "inet_csk_clone", "sock_graft"]).gives(&bpf_sk_setsockopt_proto),
-        case().attach_type(&[43]).attached_to(&["socket_post_create", "socket_socketpair"]).gives(&bpf_unlocked_sk_setsockopt_proto),
+        (when().attach_type(&[43]).attached_to(&["inet_conn_established", "inet_csk_clone", "sock_graft"]), Some(&bpf_sk_setsockopt_proto)),
+        (when().attach_type(&[43]).attached_to(&["socket_post_create", "socket_socketpair"]), Some(&bpf_unlocked_sk_setsockopt_proto)),
     ]).refuses(), // setsockopt
     helper(57).when(&[
-        case().attach_type(&[43]).attached_to(&["inet_conn_established", "inet_csk_clone", "sock_graft"]).gives(&bpf_sk_getsockopt_proto),
-        case().attach_type(&[43]).attached_to(&["socket_post_create", "socket_socketpair"]).gives(&bpf_unlocked_sk_getsockopt_proto),
+        (when().attach_type(&[43]).attached_to(&["inet_conn_established", "inet_csk_clone", "sock_graft"]), Some(&bpf_sk_getsockopt_proto)),
+        (when().attach_type(&[43]).attached_to(&["socket_post_create", "socket_socketpair"]), Some(&bpf_unlocked_sk_getsockopt_proto)),
     ]).refuses(), // getsockopt
     helper(81).when(&[
-        case().attach_type(&[43]).gives(&bpf_get_local_storage_proto),
+        (when().attach_type(&[43]), Some(&bpf_get_local_storage_proto)),
     ]).refuses(), // get_local_storage
     helper(107).gives(&bpf_sk_storage_get_proto), // sk_storage_get
     helper(108).gives(&bpf_sk_storage_delete_proto), // sk_storage_delete
@@ -1160,22 +1161,22 @@ static LSM: Table = Table::new(Some(&TRACING), &[
     helper(159).gives(&bpf_bprm_opts_set_proto), // bprm_opts_set
     helper(161).gives(&bpf_ima_inode_hash_proto), // ima_inode_hash
     helper(174).when(&[
-        case().attach_type(&[27]).gives(&bpf_get_attach_cookie_proto),
+        (when().attach_type(&[27]), Some(&bpf_get_attach_cookie_proto)),
     ]).refuses(), // get_attach_cookie
     helper(183).when(&[
-        case().attach_type(&[23, 27]).gives(&bpf_get_func_arg_proto),
+        (when().attach_type(&[23, 27]), Some(&bpf_get_func_arg_proto)),
     ]).refuses(), // get_func_arg
     helper(184).when(&[
-        case().attach_type(&[27]).gives(&bpf_get_func_ret_proto),
+        (when().attach_type(&[27]), Some(&bpf_get_func_ret_proto)),
     ]).refuses(), // get_func_ret
     helper(185).when(&[
-        case().attach_type(&[23, 27]).gives(&bpf_get_func_arg_cnt_proto),
+        (when().attach_type(&[23, 27]), Some(&bpf_get_func_arg_cnt_proto)),
     ]).refuses(), // get_func_arg_cnt
     helper(186).when(&[
-        case().attach_type(&[43]).gives(&bpf_get_retval_proto),
+        (when().attach_type(&[43]), Some(&bpf_get_retval_proto)),
     ]).refuses(), // get_retval
     helper(187).when(&[
-        case().attach_type(&[43]).gives(&bpf_set_retval_proto),
+        (when().attach_type(&[43]), Some(&bpf_set_retval_proto)),
     ]).refuses(), // set_retval
     helper(193).gives(&bpf_ima_file_hash_proto), // ima_file_hash
 ]);
@@ -1191,11 +1192,11 @@ static SYSCALL: Table = Table::new(Some(&TRACING), &[
     helper(174).refuses(), // get_attach_cookie
     helper(179).gives(&bpf_kallsyms_lookup_name_proto), // kallsyms_lookup_name
     helper(183).when(&[
-        case().attach_type(&[23]).gives(&bpf_get_func_arg_proto),
+        (when().attach_type(&[23]), Some(&bpf_get_func_arg_proto)),
     ]).refuses(), // get_func_arg
     helper(184).refuses(), // get_func_ret
     helper(185).when(&[
-        case().attach_type(&[23]).gives(&bpf_get_func_arg_cnt_proto),
+        (when().attach_type(&[23]), Some(&bpf_get_func_arg_cnt_proto)),
     ]).refuses(), // get_func_arg_cnt
 ]);
 
@@ -1208,10 +1209,10 @@ static NETFILTER: Table = Table::new(Some(&BASE), &[
 #[rustfmt::skip]
 static TCP_CONGESTION_OPS: Table = Table::new(Some(&BASE), &[
     helper(49).when(&[
-        case().attached_to(&["release"]).refuses(),
+        (when().attached_to(&["release"]), None),
     ]).gives(&bpf_sk_setsockopt_nodelay_proto), // setsockopt
     helper(57).when(&[
-        case().attached_to(&["release"]).refuses(),
+        (when().attached_to(&["release"]), None),
     ]).gives(&bpf_sk_getsockopt_proto), // getsockopt
     helper(107).gives(&bpf_sk_storage_get_proto), // sk_storage_get
     helper(108).gives(&bpf_sk_storage_delete_proto), // sk_storage_delete

@@ -1,0 +1,67 @@
+//! Which programs can call which kernel functions: the shape of the generated tables, and the sets that an image holds.
+use crate::bpf::asker::Cases;
+use crate::bpf::btf::{Btf, Kind};
+
+/// `enum btf_kfunc_hook`: the places that sets of functions are registered at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Hook {
+    Common,
+    Xdp,
+    Tc,
+    StructOps,
+    Tracing,
+    Syscall,
+    Cgroup,
+    SchedAct,
+    SkSkb,
+    SocketFilter,
+    Lwt,
+    Netfilter,
+    Kprobe,
+}
+
+/// A set of functions.
+#[derive(Debug)]
+pub(super) struct Set {
+    pub(super) hooks: &'static [Hook],
+    /// Names and flags (`KF_*`).
+    pub(super) kfuncs: &'static [(&'static str, u32)],
+}
+
+/// What the filters of a hook say of some of its functions.
+#[derive(Debug)]
+pub(super) struct Filtered {
+    pub(super) hook: Hook,
+    pub(super) kfuncs: &'static [&'static str],
+    pub(super) allowed: Cases<bool>,
+}
+
+/// The sets of functions in a kernel image's `.BTF_ids` section: ids and flags, ascending by id.
+///
+/// The section holds lists and sets of ids without a mark between them. A set of functions is a
+/// `struct btf_id_set8`: the number of its members, the word 1 (`BTF_SET8_KFUNCS`), and a pair of words for each
+/// member, sorted by id. What reads like that and names functions only is taken for one.
+pub(super) fn image_sets(section: &[u8], btf: &Btf<'_>) -> Vec<Vec<(u32, u32)>> {
+    let words: Vec<u32> = section
+        .chunks_exact(4)
+        .map(|bytes| bytes.iter().rfold(0, |word, byte| word << 8 | u32::from(*byte)))
+        .collect();
+    let mut sets = Vec::new();
+    let mut rest = words.as_slice();
+    while let Some((count, tail)) = rest.split_first() {
+        rest = tail;
+        let Some((1, pairs)) = tail.split_first() else { continue };
+        let Some(pairs) = (*count as usize).checked_mul(2).and_then(|words| pairs.get(..words)) else {
+            continue;
+        };
+        let pairs: Vec<(u32, u32)> = pairs.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+        let is_set = !pairs.is_empty()
+            && pairs.is_sorted_by(|a, b| a.0 < b.0)
+            && pairs.iter().all(|(id, _)| btf.type_by_id(*id).is_some_and(|ty| ty.kind == Kind::Func));
+        if is_set {
+            rest = rest.get(1 + 2 * pairs.len()..).unwrap_or_default();
+            sets.push(pairs);
+        }
+    }
+    sets
+}

@@ -1,0 +1,260 @@
+//! What is expected here was read off the kernel's source by hand.
+use super::*;
+use livediff_capture::{Attach, Insn};
+
+/// BTF of a kernel with the functions named, ids in their order. Each takes its parameters from `PARAMS`.
+struct Builder {
+    types: Vec<u32>,
+    strings: Vec<u8>,
+    next: u32,
+}
+
+impl Builder {
+    fn new() -> Builder {
+        Builder { types: Vec::new(), strings: vec![0], next: 1 }
+    }
+
+    fn string(&mut self, string: &str) -> u32 {
+        let at = u32::try_from(self.strings.len()).expect("short");
+        self.strings.extend(string.bytes());
+        self.strings.push(0);
+        at
+    }
+
+    fn ty(&mut self, name: &str, kind: u32, vlen: u32, size_or_type: u32, data: &[u32]) -> u32 {
+        let name = if name.is_empty() { 0 } else { self.string(name) };
+        self.types.extend([name, kind << 24 | vlen, size_or_type]);
+        self.types.extend(data);
+        self.next += 1;
+        self.next - 1
+    }
+
+    fn func(&mut self, name: &str, params: &[(&str, u32)]) -> u32 {
+        let mut data = Vec::new();
+        for (name, ty) in params {
+            data.extend([self.string(name), *ty]);
+        }
+        let proto = self.ty("", 13, u32::try_from(params.len()).expect("few"), 0, &data);
+        self.ty(name, 12, 1, proto, &[])
+    }
+
+    fn finish(self) -> Vec<u8> {
+        let types: Vec<u8> = self.types.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let (type_len, string_len) = (types.len(), self.strings.len());
+        let header = [24, 0, type_len, type_len, string_len].map(|word| u32::try_from(word).expect("short"));
+        let mut data = vec![0x9f, 0xeb, 1, 0];
+        data.extend(header.iter().flat_map(|word| word.to_le_bytes()));
+        data.extend(types);
+        data.extend(self.strings);
+        data
+    }
+}
+
+/// A kernel with a few functions, and their ids.
+struct Sample {
+    data: Vec<u8>,
+    ids: HashMap<&'static str, u32>,
+}
+
+fn sample() -> Sample {
+    let mut btf = Builder::new();
+    let int = btf.ty("int", 1, 0, 4, &[32]);
+    let dynptr = btf.ty("bpf_dynptr", 4, 0, 16, &[]);
+    let const_dynptr = btf.ty("", 10, 0, dynptr, &[]);
+    let dynptr_ptr = btf.ty("", 2, 0, const_dynptr, &[]);
+    let void_ptr = btf.ty("", 2, 0, 0, &[]);
+    let iter = btf.ty("bpf_iter_num", 4, 0, 8, &[]);
+    let iter_ptr = btf.ty("", 2, 0, iter, &[]);
+    let mut ids = HashMap::new();
+    let mut func = |name: &'static str, params: &[(&str, u32)]| ids.insert(name, btf.func(name, params));
+    func("bpf_iter_num_new", &[("it", iter_ptr), ("start", int), ("end", int)]);
+    func(
+        "bpf_dynptr_slice",
+        &[("p", dynptr_ptr), ("offset", int), ("buffer__nullable", void_ptr), ("buffer__szk", int)],
+    );
+    func("bpf_rbtree_add", &[("root", void_ptr)]);
+    func("bpf_rbtree_add_impl", &[("root", void_ptr), ("off", int)]);
+    func("bpf_dynptr_from_skb", &[("s", void_ptr), ("flags", int), ("ptr__uninit", dynptr_ptr)]);
+    func("bpf_kfree_skb", &[("skb", void_ptr)]);
+    func("bpf_sock_destroy", &[("sock", void_ptr)]);
+    func("bpf_get_file_xattr", &[("name__sz", int), ("__sz", int)]);
+    func("scx_bpf_cid_override", &[("x", int)]);
+    func("bpf_iter_num_next", &[("it", iter_ptr)]);
+    func("bpf_wq_set_callback", &[("wq", void_ptr)]);
+    func("not_a_kfunc", &[]);
+    Sample { data: btf.finish(), ids }
+}
+
+fn program(prog_type: u32, attach_type: u32, attached_to: &str, calls: &[i32]) -> Loaded {
+    Loaded {
+        prog_type,
+        expected_attach_type: attach_type,
+        attach: Some(Attach { name: attached_to.into(), target_prog_type: None }),
+        insns: calls
+            .iter()
+            .map(|imm| Insn { code: 0x85, src_reg: 2, imm: *imm, ..Insn::default() })
+            .collect(),
+        ..Loaded::default()
+    }
+}
+
+/// Can such a program call the function?
+fn callable(name: &str, prog_type: u32, attach_type: u32, attached_to: &str) -> bool {
+    let sample = sample();
+    let btf = Btf::parse(&sample.data).expect("valid");
+    let id = i32::try_from(sample.ids[name]).expect("small");
+    let found = resolve(&btf, Dialect::V7_2, &program(prog_type, attach_type, attached_to, &[id]));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].name, name);
+    found[0].prototype.is_some()
+}
+
+const SOCKET_FILTER: u32 = 1;
+const SCHED_CLS: u32 = 3;
+const XDP: u32 = 6;
+const TRACING: u32 = 26;
+const STRUCT_OPS: u32 = 27;
+const EXT: u32 = 28;
+const LSM: u32 = 29;
+const SK_LOOKUP: u32 = 30;
+const TRACE_ITER: u32 = 28;
+
+#[test]
+fn facts() {
+    let sample = sample();
+    let btf = Btf::parse(&sample.data).expect("valid");
+    let id = |name| i32::try_from(sample.ids[name]).expect("small");
+    let calls =
+        [id("bpf_iter_num_new"), id("bpf_dynptr_slice"), id("bpf_iter_num_new"), id("bpf_rbtree_add")];
+    let found = resolve(&btf, Dialect::V7_2, &program(XDP, 0, "", &calls));
+    let names: Vec<_> = found.iter().map(|kfunc| kfunc.name.as_str()).collect();
+    assert_eq!(names, ["bpf_iter_num_new", "bpf_dynptr_slice", "bpf_rbtree_add"]);
+    assert_eq!(found.iter().map(|kfunc| kfunc.calls_callback).collect::<Vec<_>>(), [false, false, true]);
+
+    let iter = found[0].prototype.as_ref().expect("allowed");
+    assert!(iter.iter_new);
+    let scalar = KfuncParam::default();
+    let pointer = |size| KfuncParam { pointer: true, pointee_size: size, ..scalar.clone() };
+    assert_eq!(iter.params, [pointer(Some(8)), scalar.clone(), scalar.clone()]);
+
+    let slice = found[1].prototype.as_ref().expect("allowed");
+    assert!(!slice.iter_new);
+    let dynptr = KfuncParam { dynptr: true, ..pointer(Some(16)) };
+    let size = KfuncParam { size_of_previous: true, ..scalar.clone() };
+    assert_eq!(slice.params, [dynptr, scalar.clone(), pointer(None), size]);
+
+    // KF_IMPLICIT_ARGS: the parameters of bpf_rbtree_add_impl.
+    assert_eq!(found[2].prototype.as_ref().expect("allowed").params.len(), 2);
+}
+
+#[test]
+fn flags() {
+    let sample = sample();
+    let btf = Btf::parse(&sample.data).expect("valid");
+    let id = |name| i32::try_from(sample.ids[name]).expect("small");
+    let calls = [id("bpf_iter_num_new"), id("bpf_iter_num_next"), id("bpf_wq_set_callback")];
+    let found = resolve(&btf, Dialect::V7_2, &program(XDP, 0, "", &calls));
+    let iter = |at: usize| found[at].prototype.as_ref().map(|proto| (proto.iter_new, proto.iter_next));
+    assert_eq!([iter(0), iter(1)], [Some((true, false)), Some((false, true))]);
+    assert_eq!(
+        found.iter().map(|kfunc| kfunc.calls_async_callback).collect::<Vec<_>>(),
+        [false, false, true]
+    );
+    assert!(found.iter().all(|kfunc| !kfunc.calls_callback));
+}
+
+#[test]
+fn suffixes() {
+    assert!(has_suffix("x__sz", "__sz"));
+    // A name that is the suffix and nothing else has none.
+    assert!(!has_suffix("__sz", "__sz"));
+    assert!(!has_suffix("x__szk", "__sz"));
+    let sample = sample();
+    let btf = Btf::parse(&sample.data).expect("valid");
+    let id = i32::try_from(sample.ids["bpf_get_file_xattr"]).expect("small");
+    let found = resolve(&btf, Dialect::V7_2, &program(LSM, 27, "file_open", &[id]));
+    let params = &found[0].prototype.as_ref().expect("allowed").params;
+    assert_eq!(params.iter().map(|param| param.size_of_previous).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn hooks_and_filters() {
+    // The common hook is everybody's, also of types without a hook of their own.
+    assert!(callable("bpf_iter_num_new", SK_LOOKUP, 0, ""));
+    assert!(!callable("bpf_rbtree_add", SK_LOOKUP, 0, ""));
+    assert!(callable("bpf_rbtree_add", SCHED_CLS, 0, ""));
+    assert!(!callable("bpf_rbtree_add", SOCKET_FILTER, 0, ""));
+    assert!(!callable("not_a_kfunc", TRACING, 0, ""));
+    // LSM programs share the hook of tracing programs, which may not call these.
+    assert!(callable("bpf_get_file_xattr", LSM, 27, "file_open"));
+    assert!(!callable("bpf_get_file_xattr", TRACING, 24, "f"));
+    assert!(callable("bpf_sock_destroy", TRACING, TRACE_ITER, "bpf_iter_tcp"));
+    assert!(!callable("bpf_sock_destroy", TRACING, 24, "f"));
+    // bpf_dynptr_from_skb is registered for struct_ops by qdiscs, whose filter keeps others away.
+    assert!(callable("bpf_dynptr_from_skb", STRUCT_OPS, 0, "Qdisc_ops/enqueue"));
+    assert!(!callable("bpf_dynptr_from_skb", STRUCT_OPS, 0, "tcp_congestion_ops/init"));
+    assert!(callable("bpf_dynptr_from_skb", SOCKET_FILTER, 0, ""));
+    // KF_IMPLICIT_ARGS without the function that takes them.
+    assert!(!callable("scx_bpf_cid_override", STRUCT_OPS, 0, "sched_ext_ops/init"));
+}
+
+#[test]
+fn an_extension_calls_what_its_target_calls() {
+    let sample = sample();
+    let btf = Btf::parse(&sample.data).expect("valid");
+    let id = i32::try_from(sample.ids["bpf_rbtree_add"]).expect("small");
+    let mut loaded = program(EXT, 0, "handle", &[id]);
+    let can = |loaded: &Loaded| resolve(&btf, Dialect::V7_2, loaded)[0].prototype.is_some();
+    assert!(!can(&loaded));
+    loaded.attach = Some(Attach { name: "handle".into(), target_prog_type: Some(XDP) });
+    assert!(can(&loaded));
+}
+
+#[test]
+fn modules_and_ids_from_nowhere() {
+    let sample = sample();
+    let btf = Btf::parse(&sample.data).expect("valid");
+    let id = i32::try_from(sample.ids["bpf_rbtree_add"]).expect("small");
+    let mut loaded = program(XDP, 0, "", &[id, -1, 0, i32::MAX, i32::MIN]);
+    loaded.insns[0].off = 1;
+    let found = resolve(&btf, Dialect::V7_2, &loaded);
+    assert_eq!(found.len(), 5);
+    assert!(found.iter().all(|kfunc| kfunc.prototype.is_none() && kfunc.name.is_empty()));
+    // The id is compared without a look at the module.
+    assert!(found[0].calls_callback && !found[1].calls_callback);
+}
+
+#[test]
+fn the_image_has_the_last_word_on_flags() {
+    let sample = sample();
+    let btf = Btf::parse(&sample.data).expect("valid");
+    let id = |name| sample.ids[name];
+    let (new, slice) = (id("bpf_iter_num_new"), id("bpf_dynptr_slice"));
+    let section = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let calls = [i32::try_from(new).expect("small"), i32::try_from(id("bpf_sock_destroy")).expect("small")];
+    let loaded = program(TRACING, TRACE_ITER, "bpf_iter_tcp", &calls);
+    let facts = |section: &[u8]| {
+        let found = Kfuncs::new(&btf, Dialect::V7_2, Some(section)).resolve(&loaded);
+        found.into_iter().map(|kfunc| kfunc.prototype.map(|prototype| prototype.iter_new)).collect::<Vec<_>>()
+    };
+    // An empty section says nothing.
+    assert_eq!(facts(&[]), [Some(true), Some(false)]);
+    // A list, then the common set, in which bpf_iter_num_new is no longer KF_ITER_NEW. The set of
+    // bpf_sock_destroy is not there.
+    assert_eq!(facts(&section(&[slice, 7, 2, 1, new, 0, slice, 4, 9])), [Some(false), None]);
+    // Cut short, not sorted, no functions: no set.
+    for words in
+        [vec![2, 1, new, 0, slice], vec![2, 1, slice, 0, new, 0], vec![1, 1, 1, 0], vec![u32::MAX, 1]]
+    {
+        assert_eq!(facts(&section(&words)), [Some(true), Some(false)]);
+    }
+}
+
+#[test]
+fn every_filter_ends_with_a_case_for_all() {
+    let loaded = Loaded::default();
+    let anybody = Asker::of(&loaded);
+    for entry in tables(Dialect::V7_2).filtered {
+        assert!(entry.allowed.last().is_some_and(|(when, _)| when.fits(&anybody)), "{:?}", entry.kfuncs);
+    }
+}
