@@ -195,6 +195,11 @@ pub enum RunError {
     Io { action: &'static str, source: std::io::Error },
 }
 
+/// Says whether guests can be run here at all: QEMU is installed.
+pub fn check_qemu() -> Result<(), RunError> {
+    vm::find_qemu().map(|_| ())
+}
+
 /// Loads every program wanted of `objects` into the kernel of `image`, and tells `sink` what happens.
 ///
 /// `sink` is called on this thread. The virtual machine is gone when the function returns, however it returns,

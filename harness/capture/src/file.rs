@@ -115,10 +115,13 @@ pub fn decode(bytes: &[u8]) -> Result<Capture, FormatError> {
 
 /// The bytes of a capture's file. The same capture gives the same bytes.
 pub fn encode(capture: &Capture) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_vec(capture)?;
     let mut bytes = format!("{MAGIC}{VERSION}\n").into_bytes();
     let mut encoder = zstd::Encoder::new(&mut bytes, LEVEL)?;
     encoder.include_checksum(true)?;
-    serde_json::to_writer(&mut encoder, capture)?;
+    // Told the size, the compressor takes memory for it and not for the largest input.
+    encoder.set_pledged_src_size(Some(json.len() as u64))?;
+    encoder.write_all(&json)?;
     encoder.finish()?;
     Ok(bytes)
 }

@@ -1,0 +1,413 @@
+//! `livediff diff`: every program into every kernel, and the model's words against the kernel's.
+
+use super::{
+    exit::Exit,
+    flags::DiffFlags,
+    inputs::Inputs,
+    kernels::{self, Kernel, Wanted},
+    output::{self, Output},
+    session::{Finished, Session},
+};
+use anyhow::{Result, anyhow, bail};
+use livediff::{
+    Dialect,
+    diff::{self, Comparison, Status},
+    report::{self, KernelRun, Row, Totals, terminal},
+};
+use livediff_capture::{Loaded, Said, file};
+use livediff_harness::run::{self, RunError};
+use std::{
+    collections::BTreeMap,
+    panic,
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+    time::Instant,
+};
+
+/// Where programs are looked for if no path is given.
+const CORPUS: &str = "corpus";
+
+/// The comparison that the flags ask for.
+struct Config {
+    session: Session,
+    inputs: Inputs,
+    /// The source of what kernels say.
+    plan: Plan,
+    /// The kernels were named, so that nothing may be put in their place.
+    kernels_named: bool,
+    strict: bool,
+    json: Option<PathBuf>,
+    junit: Option<PathBuf>,
+}
+
+/// What is run and what is replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plan {
+    /// Objects in kernels, and the captures that were named.
+    Live,
+    /// Captures only, because `--replay` says so.
+    Replay,
+    /// Captures only, because there are no objects.
+    OnlyCaptures,
+}
+
+impl Config {
+    fn new(flags: DiffFlags) -> Result<Config> {
+        let mut session = Session::new(&flags.live)?;
+        let kernels_named = !session.kernels.is_empty();
+        if !kernels_named {
+            session.kernels.push(Wanted::Packaged(kernels::DEFAULT.into()));
+        }
+        if [&flags.json, &flags.junit].iter().filter(|file| file.as_deref() == Some(Path::new("-"))).count()
+            > 1
+        {
+            bail!("--json and --junit cannot both go to standard output");
+        }
+        for file in [&flags.json, &flags.junit].into_iter().flatten() {
+            let folder = output::folder_of(file);
+            if !folder.is_dir() {
+                bail!("{}: there is no folder {} to write the report to", file.display(), folder.display());
+            }
+        }
+
+        let paths = match flags.paths {
+            paths if !paths.is_empty() => paths,
+            _ if Path::new(CORPUS).is_dir() => vec![PathBuf::from(CORPUS)],
+            _ => bail!(
+                "no PATH given, and there is no folder {CORPUS}/ here; name objects, captures or folders"
+            ),
+        };
+        let inputs = Inputs::collect(&paths)?;
+        let objects = inputs.objects.len() + inputs.broken.len();
+        let captures = inputs.captures.len() + inputs.found_captures.len();
+        let shown = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        let plan = match (flags.replay, objects, captures) {
+            (true, _, 0) => {
+                bail!("no capture (*.{}) in {}; `livediff record` writes them", file::EXTENSION, shown())
+            }
+            (true, _, _) => Plan::Replay,
+            (false, 0, 0) => bail!(
+                "no BPF object (*.o) and no capture (*.{}) in {}{}; `clang -O2 -g -target bpf -c x.bpf.c -o x.bpf.o` \
+                 builds an object",
+                file::EXTENSION,
+                shown(),
+                described(&inputs.strangers)
+            ),
+            (false, 0, _) => Plan::OnlyCaptures,
+            (false, _, _) => Plan::Live,
+        };
+        if kernels_named && plan != Plan::Live {
+            bail!(
+                "--kernel says which kernel to boot, and nothing is booted: captures are replayed as recorded"
+            );
+        }
+        Ok(Config {
+            session,
+            inputs,
+            plan,
+            kernels_named,
+            strict: flags.strict,
+            json: flags.json,
+            junit: flags.junit,
+        })
+    }
+
+    fn to_stderr(&self) -> bool {
+        [&self.json, &self.junit].iter().any(|file| file.as_deref() == Some(Path::new("-")))
+    }
+}
+
+/// ` (ignored: ...)`, or nothing.
+fn described(strangers: &[(String, String)]) -> String {
+    match strangers {
+        [] => String::new(),
+        [(name, reason), ..] => {
+            format!(" (ignored: {} files *.o, such as {name}: {reason})", strangers.len())
+        }
+    }
+}
+
+/// Compares, prints as results come, and reports.
+pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
+    let config = Config::new(flags)?;
+    let output = Output::new(config.to_stderr());
+    let started = Instant::now();
+    let mut run =
+        Run { config: &config, output: &output, kernels: Vec::new(), ended_by: None, complete: true };
+    run.work()?;
+    output.finish();
+    let Run { mut kernels, ended_by, complete, .. } = run;
+    kernels.iter_mut().for_each(KernelRun::sort);
+
+    let totals = Totals::of(&kernels);
+    if totals.all() > 0 {
+        output.print(|out| terminal::summary(out, &kernels, started.elapsed()));
+    }
+    if let Some(path) = &config.json {
+        output::write_report(path, |out| report::to_json(&kernels, out))?;
+    }
+    if let Some(path) = &config.junit {
+        output::write_report(path, |out| report::to_junit(&kernels, out))?;
+    }
+    if config.session.cancel.is_cancelled() {
+        anstream::eprintln!("interrupted: the totals are those of the part that was done");
+    } else if let Some(error) = ended_by {
+        // A discrepancy found before is still one, and the exit says so; the cause of the end is told in any case.
+        let error = match totals.compared() {
+            0 => error,
+            count => error.context(format!("the run ended early, after {count} programs")),
+        };
+        if totals.count(Status::Mismatch) == 0 {
+            return Err(error);
+        }
+        anstream::eprintln!("error: {}", terminal::printable_lines(&format!("{error:#}")));
+    } else if totals.compared() == 0 {
+        return Err(nothing_compared(&config, &totals));
+    }
+    Ok(Exit::of(&totals, complete, config.strict))
+}
+
+fn nothing_compared(config: &Config, totals: &Totals) -> anyhow::Error {
+    match totals.all() {
+        0 => anyhow!("no program matches --filter: nothing was compared"),
+        1 => anyhow!("nothing was compared: the only program could not be, for the reason given above"),
+        count if config.inputs.objects.is_empty() && config.inputs.broken.len() == count => {
+            anyhow!("nothing was compared: no object is whole")
+        }
+        count => {
+            anyhow!("nothing was compared: none of {count} programs could be, for the reasons given above")
+        }
+    }
+}
+
+/// A comparison that is going on.
+struct Run<'c> {
+    config: &'c Config,
+    output: &'c Output,
+    kernels: Vec<KernelRun>,
+    /// What ended it early.
+    ended_by: Option<anyhow::Error>,
+    /// Every program had its turn.
+    complete: bool,
+}
+
+impl Run<'_> {
+    fn work(&mut self) -> Result<()> {
+        let inputs = &self.config.inputs;
+        match self.config.plan {
+            Plan::Replay => {
+                self.say(format_args!("Replaying recorded captures; nothing is booted."));
+                self.replay(&[inputs.captures.as_slice(), &inputs.found_captures].concat())
+            }
+            Plan::OnlyCaptures => {
+                self.say(format_args!(
+                    "There are captures and no objects: replaying them; nothing is booted."
+                ));
+                self.replay(&[inputs.captures.as_slice(), &inputs.found_captures].concat())
+            }
+            Plan::Live => {
+                if !self.live()? {
+                    return Ok(());
+                }
+                let ignored = inputs.found_captures.len();
+                if ignored > 0 {
+                    self.say(format_args!(
+                        "{ignored} captures beside the objects were not replayed; --replay compares with them."
+                    ));
+                }
+                if !inputs.captures.is_empty() && !self.config.session.cancel.is_cancelled() {
+                    self.replay(&inputs.captures)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn say(&self, text: std::fmt::Arguments<'_>) {
+        self.output.line(&text.to_string());
+    }
+
+    /// Runs the objects in every kernel. False where captures took the kernel's place.
+    fn live(&mut self) -> Result<bool> {
+        let session = &self.config.session;
+        for wanted in &session.kernels {
+            let kernel = match self.open(wanted) {
+                Ok(kernel) => kernel,
+                Err(error) if !self.config.kernels_named && !self.config.inputs.found_captures.is_empty() => {
+                    self.say(format_args!(
+                        "No kernel can be run here ({}): comparing with the recorded captures instead.",
+                        terminal::printable(&format!("{error:#}"))
+                    ));
+                    let inputs = &self.config.inputs;
+                    self.replay(&[inputs.captures.as_slice(), &inputs.found_captures].concat())?;
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            };
+            self.one_kernel(&kernel)?;
+            if session.cancel.is_cancelled() || self.ended_by.is_some() {
+                self.complete = false;
+                break;
+            }
+        }
+        let inputs = &self.config.inputs;
+        if !inputs.strangers.is_empty() {
+            self.say(format_args!("Not looked at{}.", described(&inputs.strangers)));
+        }
+        Ok(true)
+    }
+
+    fn open(&self, wanted: &Wanted) -> Result<Kernel> {
+        run::check_qemu()?;
+        Kernel::open(wanted, &|what| self.output.doing(what))
+    }
+
+    fn one_kernel(&mut self, kernel: &Kernel) -> Result<()> {
+        let (config, output) = (self.config, self.output);
+        let mut run = KernelRun {
+            name: kernel.name.clone(),
+            release: kernel.image.release.clone(),
+            dialect: kernel.dialect.to_string(),
+            accel: String::new(),
+            rows: Vec::new(),
+        };
+        self.say(format_args!(
+            "Linux {} (dialect {}): {} objects",
+            terminal::printable(&run.release),
+            run.dialect,
+            config.inputs.objects.len() + config.inputs.broken.len()
+        ));
+        for (object, reason) in &config.inputs.broken {
+            if config.session.filter.wants(object, "") {
+                let row = Row::not_loaded(object, "", Status::NotLoadable, reason);
+                output.print(|out| terminal::row(out, &run, &row));
+                run.rows.push(row);
+            }
+        }
+        let dialect = kernel.dialect;
+        let work = |finished: Finished| {
+            let (object, program, reported) =
+                (finished.object.clone(), finished.program.clone(), finished.reported);
+            let row = match finished.into_loaded() {
+                Ok(pair) => judged(object, program, &pair.0, &pair.1, dialect),
+                Err((status, reason)) => Row::not_loaded(&object, &program, status, reason),
+            };
+            (row, reported)
+        };
+        let mut rows = Vec::new();
+        let ran =
+            config.session.run(kernel, &config.inputs.objects, output, &work, &mut |(row, reported)| {
+                output.advance();
+                // What an interrupted run did not come to is in the summary, under one heading.
+                if reported && row.comparison.status != Status::Match {
+                    output.print(|out| terminal::row(out, &run, &row));
+                }
+                rows.push(row);
+            })?;
+        run.rows.append(&mut rows);
+        if let Some((accel, _)) = ran.booted {
+            run.accel = accel.to_string();
+        }
+        self.complete &= ran.is_complete();
+        self.ended_by = match ran.ended_by {
+            Some(RunError::Cancelled) | None => None,
+            Some(error) => Some(anyhow::Error::new(error).context(format!("kernel {}", kernel.name))),
+        };
+        self.kernels.push(run);
+        Ok(())
+    }
+
+    /// Compares captures, those of one kernel under one heading.
+    fn replay(&mut self, paths: &[PathBuf]) -> Result<()> {
+        let (config, output) = (self.config, self.output);
+        output.expect(paths.len());
+        output.doing("replaying");
+        let mut kernels: BTreeMap<(String, String), KernelRun> = BTreeMap::new();
+        let unreadable = thread::scope(|threads| {
+            let (send, receive) = mpsc::channel();
+            let collector = threads.spawn(|| {
+                let mut unreadable = 0;
+                for outcome in receive {
+                    output.advance();
+                    match outcome {
+                        Ok(Some(((release, dialect), row))) => {
+                            let run: &mut KernelRun =
+                                kernels.entry((release, dialect)).or_insert_with_key(|(release, dialect)| {
+                                    KernelRun {
+                                        name: release.clone(),
+                                        release: release.clone(),
+                                        dialect: dialect.clone(),
+                                        accel: "replay".into(),
+                                        rows: Vec::new(),
+                                    }
+                                });
+                            let row: Row = row;
+                            if row.comparison.status != Status::Match {
+                                output.print(|out| terminal::row(out, run, &row));
+                            }
+                            run.rows.push(row);
+                        }
+                        Ok(None) => {}
+                        Err(error) => {
+                            unreadable += 1;
+                            let error = terminal::printable(&format!("{error:#}"));
+                            output.print(|out| writeln!(out, "{error}"));
+                        }
+                    }
+                }
+                unreadable
+            });
+            config.session.pool.in_place_scope(|pool| {
+                for path in paths {
+                    let send = send.clone();
+                    pool.spawn(move |_| {
+                        if !config.session.cancel.is_cancelled() {
+                            // The other end lives until the scope ends.
+                            let _ = send.send(replayed(path, config));
+                        }
+                    });
+                }
+            });
+            drop(send);
+            collector.join().map_err(|_| anyhow!("printing the results failed"))
+        })?;
+        self.kernels.extend(kernels.into_values());
+        // A capture that cannot be read has no program to be listed under, and must not go unnoticed.
+        if unreadable > 0 {
+            self.complete = false;
+            self.ended_by = Some(anyhow!("{unreadable} of {} captures could not be read", paths.len()));
+        }
+        Ok(())
+    }
+}
+
+/// The row of a capture and the kernel, by release and dialect, that it belongs to; nothing if it is filtered out.
+#[expect(clippy::type_complexity, reason = "one use, spelled out above")]
+fn replayed(path: &Path, config: &Config) -> Result<Option<((String, String), Row)>> {
+    let capture = file::read(path)?;
+    if !config.session.filter.wants(&capture.object, &capture.program) {
+        return Ok(None);
+    }
+    let kernel = (capture.kernel.release.clone(), capture.kernel.dialect.clone());
+    let dialect: Dialect = capture.kernel.dialect.parse().map_err(|_| {
+        anyhow!("{}: recorded for dialect `{}`, which this program does not know", path.display(), kernel.1)
+    })?;
+    let row = judged(capture.object, capture.program, &capture.loaded, &capture.said, dialect);
+    Ok(Some((kernel, row)))
+}
+
+/// The row of a program that was loaded. A model that breaks down on a program costs that program only.
+fn judged(object: String, program: String, loaded: &Loaded, said: &Said, dialect: Dialect) -> Row {
+    let judge = || diff::judge(loaded, said, dialect);
+    let comparison = panic::catch_unwind(panic::AssertUnwindSafe(judge)).unwrap_or_else(|cause| {
+        let cause = cause
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| cause.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        let reason = format!("the model broke down, which is a defect of livediff: {cause}");
+        Comparison { status: Status::Mismatch, lines: 0, reason: Some(reason), difference: None }
+    });
+    Row { object, program, insns: loaded.insns.len(), verdict: said.verdict, comparison }
+}

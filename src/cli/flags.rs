@@ -1,0 +1,123 @@
+//! The flags as the user writes them.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Holds the BPF verifier's liveness analysis against a model of it.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Load every program into a kernel, analyse it, and compare what kernel and model say.
+    Diff(DiffFlags),
+    /// Run a kernel and write what it saw and said of every program to files, one capture each.
+    Record(RecordFlags),
+    /// List, fetch and inspect kernels.
+    Kernel(KernelFlags),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status: 0 no discrepancy, 1 at least one, 2 nothing was decided (usage, environment or input).
+A run in which no program could be compared never exits with 0.")]
+pub(crate) struct DiffFlags {
+    /// BPF objects, captures, and folders to search for them [default: corpus/, if it is there].
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) live: LiveFlags,
+
+    /// Compare with recorded captures only; boot nothing.
+    #[arg(long)]
+    pub(crate) replay: bool,
+
+    /// Count every program that was not compared as an error.
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Write the report as JSON; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write the report as JUnit XML; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordFlags {
+    /// BPF objects, and folders to search for them.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// The folder to write to: `DIR/<kernel release>/<object>/<program>.capture`.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) live: LiveFlags,
+}
+
+/// What every subcommand takes that runs programs in kernels.
+#[derive(Debug, Args)]
+pub(crate) struct LiveFlags {
+    /// A kernel: `7.2` (the newest packaged one of that series), `7.2.12` (that one), or the path of a bzImage,
+    /// vmlinuz or vmlinux. Can be given more than once [default: 7.2].
+    #[arg(long = "kernel", value_name = "KERNEL")]
+    pub(crate) kernels: Vec<String>,
+
+    /// Only programs whose `object/program` matches; `*` also matches `/`.
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) filter: Option<String>,
+
+    /// Virtual processors of the guest, and threads that analyse [default: the number of processors].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    pub(crate) jobs: Option<u32>,
+
+    /// How the guest is run.
+    #[arg(long, value_enum, default_value_t = AccelFlag::Auto)]
+    pub(crate) accel: AccelFlag,
+
+    /// Seconds after which a program counts as hanging.
+    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) timeout: u64,
+}
+
+/// How the guest is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccelFlag {
+    /// KVM where a guest really answers under it, else TCG.
+    Auto,
+    /// Hardware virtualisation.
+    Kvm,
+    /// Emulation: works everywhere, slower.
+    Tcg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KernelFlags {
+    #[command(subcommand)]
+    pub(crate) command: KernelCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KernelCommand {
+    /// List the kernels that packages offer, and which of them are in the cache.
+    List,
+    /// Fetch a packaged kernel into the cache and print the path of its image.
+    Fetch {
+        /// A series (`7.2`) or a version (`7.2.12`).
+        kernel: String,
+    },
+    /// Print what a kernel image is: release, and the generation of its liveness analysis.
+    Info {
+        /// A series, a version, or the path of an image.
+        kernel: String,
+    },
+}

@@ -1,0 +1,33 @@
+//! The command line: flags become a configuration before any work begins, then one file per subcommand.
+mod diff;
+mod exit;
+mod flags;
+mod inputs;
+mod kernel;
+mod kernels;
+mod output;
+mod record;
+mod session;
+
+use clap::Parser;
+use exit::Exit;
+use flags::{Command, Flags};
+use std::process::ExitCode;
+
+/// Parses the command line, does what it says, and turns the outcome into an exit status.
+pub(crate) fn main() -> ExitCode {
+    let outcome = match Flags::parse().command {
+        Command::Diff(flags) => diff::run(flags),
+        Command::Record(flags) => record::run(flags),
+        Command::Kernel(flags) => kernel::run(flags),
+    };
+    let exit = outcome.unwrap_or_else(|error| {
+        let label = anstyle::AnsiColor::Red.on_default().bold();
+        anstream::eprintln!(
+            "{label}error{label:#}: {}",
+            livediff::report::terminal::printable_lines(&format!("{error:#}"))
+        );
+        Exit::Error
+    });
+    exit.into()
+}

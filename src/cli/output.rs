@@ -1,0 +1,95 @@
+//! Where words to people go: results to standard output, or to standard error where a machine reads the former;
+//! progress to standard error if that is a terminal.
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+    time::Duration,
+};
+
+/// The terminal.
+pub(crate) struct Output {
+    to_stderr: bool,
+    bar: ProgressBar,
+}
+
+impl Output {
+    /// `to_stderr` if standard output is taken by a machine's report.
+    pub(crate) fn new(to_stderr: bool) -> Output {
+        // Hides itself where standard error is no terminal.
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}] {wide_bar} {pos}/{len}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Output { to_stderr, bar }
+    }
+
+    /// Prints above the progress bar.
+    pub(crate) fn print(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        self.bar.suspend(|| {
+            // A reader that went away (`| head`) is no reason to stop: the exit status still counts.
+            let _ =
+                if self.to_stderr { write(&mut anstream::stderr()) } else { write(&mut anstream::stdout()) };
+        });
+    }
+
+    /// Prints a line above the progress bar.
+    pub(crate) fn line(&self, text: &str) {
+        self.print(|out| writeln!(out, "{text}"));
+    }
+
+    /// Says what is going on; not shown where there is no terminal.
+    pub(crate) fn doing(&self, what: &str) {
+        self.bar.enable_steady_tick(Duration::from_millis(120));
+        self.bar.set_message(what.to_owned());
+    }
+
+    /// More programs to come.
+    pub(crate) fn expect(&self, programs: usize) {
+        self.bar.inc_length(programs as u64);
+    }
+
+    /// A program is done.
+    pub(crate) fn advance(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Takes the progress bar away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Writes a machine's report to a file, which appears whole or not at all, or to standard output for `-`.
+pub(crate) fn write_report(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let failed = || format!("the report cannot be written to {}", path.display());
+    if path == Path::new("-") {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        return write(&mut out).and_then(|()| out.flush()).with_context(failed);
+    }
+    // A device or a pipe is written to, not replaced.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        let mut out = fs::OpenOptions::new().write(true).open(path).with_context(failed)?;
+        return write(&mut out).with_context(failed);
+    }
+    let folder = folder_of(path);
+    let mut builder = tempfile::Builder::new();
+    use std::os::unix::fs::PermissionsExt;
+    builder.prefix(".livediff-").permissions(fs::Permissions::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).with_context(failed)?;
+    let mut out = io::BufWriter::new(file.as_file_mut());
+    write(&mut out).and_then(|()| out.flush()).with_context(failed)?;
+    drop(out);
+    file.persist(path).map_err(|error| error.error).with_context(failed)?;
+    Ok(())
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,321 @@
+//! Running programs in a kernel, with the work on each done on all processors while the guest goes on.
+//!
+//! Whatever happens to the guest, every program that the guest's libbpf lists comes out exactly once, and so does
+//! every object that it could not open.
+
+use super::{
+    flags::{AccelFlag, LiveFlags},
+    inputs::ObjectFile,
+    kernels::{Kernel, Wanted},
+    output::Output,
+};
+use anyhow::{Context, Result, anyhow};
+use globset::{GlobBuilder, GlobMatcher};
+use livediff::{
+    bpf::{btf::Btf, kfunc},
+    report::qualified,
+};
+use livediff_capture::{Loaded, Said};
+use livediff_harness::run::{self, Accel, Cancel, Event, Outcome, RunError};
+use object::{Object, ObjectSymbol, SymbolKind};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Everything that is the same for all kernels of a run.
+pub(crate) struct Session {
+    /// The kernels that were named, in order.
+    pub(crate) kernels: Vec<Wanted>,
+    /// Which programs are wanted.
+    pub(crate) filter: Filter,
+    /// Threads that work on what the guest brings.
+    pub(crate) pool: ThreadPool,
+    /// Set by Ctrl-C.
+    pub(crate) cancel: Cancel,
+    options: run::Options,
+}
+
+impl Session {
+    /// The configuration that the flags stand for. From here on, Ctrl-C ends the run in good order.
+    pub(crate) fn new(flags: &LiveFlags) -> Result<Session> {
+        let processors = thread::available_parallelism().map_or(1, |count| count.get());
+        let jobs = flags.jobs.map_or(processors, |jobs| jobs as usize);
+        let mut options = run::Options {
+            accel: match flags.accel {
+                AccelFlag::Auto => Accel::Auto,
+                AccelFlag::Kvm => Accel::Kvm,
+                AccelFlag::Tcg => Accel::Tcg,
+            },
+            timeout: Duration::from_secs(flags.timeout),
+            ..run::Options::default()
+        };
+        if let Some(jobs) = flags.jobs {
+            options.vcpus = jobs.min(options.vcpus);
+        }
+        let cancel = Cancel::new();
+        let on_signal = cancel.clone();
+        ctrlc::set_handler(move || on_signal.cancel()).context("Ctrl-C cannot be watched for")?;
+        Ok(Session {
+            kernels: flags.kernels.iter().map(|text| Wanted::parse(text)).collect::<Result<_>>()?,
+            filter: Filter::new(flags.filter.as_deref())?,
+            pool: ThreadPoolBuilder::new().num_threads(jobs).build()?,
+            cancel,
+            options,
+        })
+    }
+
+    /// Runs the wanted programs of `objects` in `kernel`. `work` is called on any thread, once for each program,
+    /// and what it returns is passed to `done` as it comes, on one thread.
+    ///
+    /// Returns what ended the run before its time, if anything did; even then each program has come out once.
+    pub(crate) fn run<T: Send>(
+        &self,
+        kernel: &Kernel,
+        objects: &[ObjectFile],
+        output: &Output,
+        work: &(dyn Fn(Finished) -> T + Sync),
+        done: &mut (dyn FnMut(T) + Send),
+    ) -> Result<Ran> {
+        let btf = Btf::parse(&kernel.image.btf).map_err(|error| anyhow!("{error}"))?;
+        let wanted = objects.iter().filter_map(|object| {
+            let only = self.filter.functions(object);
+            (only.as_ref().is_none_or(|names| !names.is_empty())).then(|| run::Object {
+                name: object.name.clone(),
+                bytes: object.bytes.clone(),
+                only,
+            })
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let mut ran = Ran::default();
+        if wanted.is_empty() {
+            return Ok(ran);
+        }
+        let mut ledger = Ledger::new(wanted.iter().map(|object| object.name.clone()));
+        let started = Instant::now();
+
+        thread::scope(|threads| {
+            let (send, receive) = mpsc::channel::<T>();
+            threads.spawn(move || receive.into_iter().for_each(done));
+            self.pool.in_place_scope(|pool| {
+                let submit = |mut finished: Finished| {
+                    let (send, btf) = (send.clone(), &btf);
+                    pool.spawn(move |_| {
+                        if let Outcome::Loaded(pair) = &mut finished.outcome {
+                            pair.0.kfuncs = kfunc::resolve(btf, kernel.dialect, &pair.0);
+                        }
+                        // The other end lives until the scope ends.
+                        let _ = send.send(work(finished));
+                    });
+                };
+                let mut sink = |event| match event {
+                    Event::Booted { release, accel } => {
+                        output.doing(&format!("Linux {release}"));
+                        ran.booted.get_or_insert((accel, started.elapsed()));
+                    }
+                    Event::Opened { object, programs } => {
+                        let wanted: Vec<String> = programs
+                            .into_iter()
+                            .filter(|program| self.filter.wants(&object, program))
+                            .collect();
+                        output.expect(wanted.len());
+                        ledger.opened(object, wanted);
+                    }
+                    Event::NotOpened { object, reason } => {
+                        if ledger.close(&object) {
+                            output.expect(1);
+                            submit(Finished::not_opened(object, reason));
+                        }
+                    }
+                    Event::Program { object, program, outcome } => {
+                        if ledger.take(&object, &program) {
+                            submit(Finished { object, program, outcome, reported: true });
+                        }
+                    }
+                    Event::GuestRestarted { reason } => {
+                        output.line(&format!("guest restarted: {reason}"));
+                    }
+                };
+                let result = run::run(&kernel.image, wanted, &self.options, &self.cancel, &mut sink);
+                let reason = match &result {
+                    Err(RunError::Cancelled) => "the run was interrupted".to_owned(),
+                    Ok(()) => "the guest did not report on it".to_owned(),
+                    Err(_) => "the run ended before its turn".to_owned(),
+                };
+                ran.ended_by = result.err();
+                for (object, program) in ledger.missing() {
+                    ran.missing += 1;
+                    let outcome = Outcome::NotLoadable { reason: reason.clone() };
+                    submit(Finished { object, program, outcome, reported: false });
+                }
+            });
+            // The last sender: with it gone, the printing thread ends.
+            drop(send);
+        });
+        Ok(ran)
+    }
+}
+
+/// One program and what the guest says of it; `program` is empty for an object that could not be opened.
+pub(crate) struct Finished {
+    /// The object.
+    pub(crate) object: String,
+    /// The program.
+    pub(crate) program: String,
+    /// What became of it. Kfuncs are filled in.
+    pub(crate) outcome: Outcome,
+    /// The guest said so; else the run ended before the guest could.
+    pub(crate) reported: bool,
+}
+
+impl Finished {
+    fn not_opened(object: String, reason: String) -> Finished {
+        Finished { object, program: String::new(), outcome: Outcome::NotLoadable { reason }, reported: true }
+    }
+
+    /// What was loaded and said, or why not: the status and its reason.
+    pub(crate) fn into_loaded(self) -> Result<Box<(Loaded, Said)>, (livediff::diff::Status, String)> {
+        use livediff::diff::Status;
+        match self.outcome {
+            Outcome::Loaded(pair) => Ok(pair),
+            Outcome::NotLoadable { reason } => Err((Status::NotLoadable, reason)),
+            Outcome::Crashed { console } => {
+                Err((Status::Crashed, format!("the guest died on it\n{console}")))
+            }
+            Outcome::Timeout { console } => {
+                Err((Status::Timeout, format!("no answer within the time limit (--timeout)\n{console}")))
+            }
+        }
+    }
+}
+
+/// How a run went.
+#[derive(Debug, Default)]
+pub(crate) struct Ran {
+    /// How the guest was run, and how long it took to answer.
+    pub(crate) booted: Option<(Accel, Duration)>,
+    /// What ended it before its time.
+    pub(crate) ended_by: Option<RunError>,
+    /// Programs and objects on which the guest never reported.
+    pub(crate) missing: usize,
+}
+
+impl Ran {
+    /// Every program had its turn.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.ended_by.is_none() && self.missing == 0
+    }
+}
+
+/// Which programs have come out and which have not.
+#[derive(Debug, Default)]
+struct Ledger {
+    /// For each object not done yet: its programs that have not come out, or nothing if it has not been opened.
+    open: BTreeMap<String, Option<BTreeSet<String>>>,
+}
+
+impl Ledger {
+    fn new(objects: impl IntoIterator<Item = String>) -> Ledger {
+        Ledger { open: objects.into_iter().map(|object| (object, None)).collect() }
+    }
+
+    /// The object lists these programs. Said again after a restart of the guest, it counts only once.
+    fn opened(&mut self, object: String, programs: Vec<String>) {
+        if let Some(state @ None) = self.open.get_mut(&object) {
+            *state = Some(programs.into_iter().collect());
+        }
+    }
+
+    /// The object could not be opened. False if that is no news.
+    fn close(&mut self, object: &str) -> bool {
+        matches!(self.open.get(object), Some(None)) && self.open.remove(object).is_some()
+    }
+
+    /// The program has come out. False if it is not wanted, or has come out before.
+    fn take(&mut self, object: &str, program: &str) -> bool {
+        self.open.get_mut(object).and_then(Option::as_mut).is_some_and(|programs| programs.remove(program))
+    }
+
+    /// What has not come out: programs, and with an empty name objects that were never opened.
+    fn missing(self) -> impl Iterator<Item = (String, String)> {
+        self.open.into_iter().flat_map(|(object, programs)| {
+            let programs = programs.unwrap_or_else(|| BTreeSet::from([String::new()]));
+            programs.into_iter().map(move |program| (object.clone(), program))
+        })
+    }
+}
+
+/// `--filter`.
+pub(crate) struct Filter(Option<GlobMatcher>);
+
+impl Filter {
+    /// A filter that lets everything pass where there is no glob.
+    pub(crate) fn new(glob: Option<&str>) -> Result<Filter> {
+        let matcher = |glob| -> Result<GlobMatcher> {
+            let glob = GlobBuilder::new(glob).literal_separator(false).build();
+            Ok(glob.context("--filter takes a glob, such as '*/spill*'")?.compile_matcher())
+        };
+        Ok(Filter(glob.map(matcher).transpose()?))
+    }
+
+    /// The program is wanted.
+    pub(crate) fn wants(&self, object: &str, program: &str) -> bool {
+        self.0.as_ref().is_none_or(|glob| glob.is_match(qualified(object, program)))
+    }
+
+    /// The names of the object's functions that are wanted, programs among them; nothing if that cannot be told
+    /// from outside, or if everything is wanted.
+    fn functions(&self, file: &ObjectFile) -> Option<Vec<String>> {
+        self.0.as_ref()?;
+        let object = object::File::parse(&*file.bytes).ok()?;
+        let names = object.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text);
+        let names =
+            names.map(|symbol| symbol.name().map(str::to_owned)).collect::<Result<Vec<_>, _>>().ok()?;
+        Some(names.into_iter().filter(|name| self.wants(&file.name, name)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_program_comes_out_once() {
+        let mut ledger = Ledger::new(["a.o", "b.o", "c.o"].map(String::from));
+        assert!(!ledger.take("a.o", "p"), "not opened yet");
+        ledger.opened("a.o".into(), vec!["p".into(), "q".into(), "r".into()]);
+        assert!(ledger.take("a.o", "p"));
+        assert!(!ledger.take("a.o", "p"), "twice");
+        assert!(!ledger.take("a.o", "unwanted"));
+        ledger.opened("a.o".into(), vec!["p".into(), "q".into(), "r".into()]);
+        assert!(!ledger.take("a.o", "p"), "twice, after a restart");
+        assert!(ledger.take("a.o", "q"));
+        assert!(!ledger.close("a.o"), "it was opened");
+        assert!(ledger.close("b.o"));
+        assert!(!ledger.close("b.o"), "twice");
+        let missing: Vec<_> = ledger.missing().collect();
+        assert_eq!(missing, [("a.o".into(), "r".into()), ("c.o".into(), String::new())]);
+    }
+
+    #[test]
+    fn a_star_matches_slashes() {
+        let wants = |glob| Filter::new(glob).unwrap().wants("corpus/stack/spill.bpf.o", "spill_fill");
+        for glob in [
+            None,
+            Some("*"),
+            Some("*spill_fill"),
+            Some("corpus/**"),
+            Some("*/stack/*/spill_*"),
+            Some("*.o/{x,spill}*"),
+        ] {
+            assert!(wants(glob), "{glob:?}");
+        }
+        for glob in ["spill_fill", "corpus/stack/spill.bpf.o", "*.o"] {
+            assert!(!wants(Some(glob)), "{glob}");
+        }
+        assert!(Filter::new(Some("[")).is_err());
+    }
+}
