@@ -190,7 +190,7 @@ fn an_altered_line_of_each_kind_exits_1_and_is_pointed_at() {
         // The last of its kind: nearer to the section's end, where a cut could hide it.
         let at = (0..lines.len()).rfind(of_kind).unwrap_or_else(|| panic!("no line of kind {kind:?}"));
         let line = lines[at];
-        let digit = line.char_indices().filter(|(_, c)| c.is_ascii_digit()).next_back();
+        let digit = line.char_indices().rfind(|(_, c)| c.is_ascii_digit());
         let mut altered = vec![String::new(), line.repeat(2), line.replace('\n', " \n")];
         if let Some((at, c)) = digit {
             let mut changed = line.to_owned();

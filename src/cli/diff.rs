@@ -383,16 +383,15 @@ impl Run<'_> {
 }
 
 /// The row of a capture and the kernel, by release and dialect, that it belongs to; nothing if it is filtered out.
-#[expect(clippy::type_complexity, reason = "one use, spelled out above")]
 fn replayed(path: &Path, config: &Config) -> Result<Option<((String, String), Row)>> {
     let capture = file::read(path)?;
     if !config.session.filter.wants(&capture.object, &capture.program) {
         return Ok(None);
     }
     let kernel = (capture.kernel.release.clone(), capture.kernel.dialect.clone());
-    let dialect: Dialect = capture.kernel.dialect.parse().map_err(|_| {
-        anyhow!("{}: recorded for dialect `{}`, which this program does not know", path.display(), kernel.1)
-    })?;
+    let Some(dialect) = Dialect::from_name(&kernel.1) else {
+        bail!("{}: recorded for dialect `{}`, which this program does not know", path.display(), kernel.1);
+    };
     let row = judged(capture.object, capture.program, &capture.loaded, &capture.said, dialect);
     Ok(Some((kernel, row)))
 }

@@ -16,7 +16,7 @@ pub(crate) fn run(flags: KernelFlags) -> Result<Exit> {
     match flags.command {
         KernelCommand::List => {
             let kernels = Store::open().context("the cache of kernels")?.list()?;
-            writeln!(out, "{:<12} {:<32} {}", "VERSION", "RELEASE", "CACHED")?;
+            writeln!(out, "{:<12} {:<32} CACHED", "VERSION", "RELEASE")?;
             for kernel in kernels {
                 let cached = kernel.cached.map(|path| path.display().to_string());
                 writeln!(

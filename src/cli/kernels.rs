@@ -1,6 +1,6 @@
 //! From the name of a kernel to an image that can be booted and whose dialect is known.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use livediff::{Dialect, bpf::btf::Btf};
 use livediff_harness::{image::Image, packages::Store};
 use std::path::PathBuf;
@@ -94,7 +94,7 @@ pub(crate) fn detect(image: &Image) -> Result<Dialect> {
             "it has no BTF, so its liveness analysis cannot be told; build it with CONFIG_DEBUG_INFO_BTF=y"
         );
     }
-    let btf = Btf::parse(&image.btf).map_err(|error| anyhow!("its BTF cannot be read: {error}"))?;
+    let btf = Btf::parse(&image.btf).context("its BTF cannot be read")?;
     Ok(Dialect::detect(&btf)?)
 }
 

@@ -9,10 +9,10 @@ use super::{
     kernels::{Kernel, Wanted},
     output::Output,
 };
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use globset::{GlobBuilder, GlobMatcher};
 use livediff::{
-    bpf::{btf::Btf, kfunc},
+    bpf::{btf::Btf, kfunc::Kfuncs},
     report::qualified,
 };
 use livediff_capture::{Loaded, Said};
@@ -80,7 +80,10 @@ impl Session {
         work: &(dyn Fn(Finished) -> T + Sync),
         done: &mut (dyn FnMut(T) + Send),
     ) -> Result<Ran> {
-        let btf = Btf::parse(&kernel.image.btf).map_err(|error| anyhow!("{error}"))?;
+        let btf =
+            Btf::parse(&kernel.image.btf).with_context(|| format!("kernel {}: its BTF", kernel.name))?;
+        let btf_ids = Some(kernel.image.btf_ids.as_slice()).filter(|ids| !ids.is_empty());
+        let kfuncs = Kfuncs::new(&btf, kernel.dialect, btf_ids);
         let wanted = objects.iter().filter_map(|object| {
             let only = self.filter.functions(object);
             (only.as_ref().is_none_or(|names| !names.is_empty())).then(|| run::Object {
@@ -102,10 +105,10 @@ impl Session {
             threads.spawn(move || receive.into_iter().for_each(done));
             self.pool.in_place_scope(|pool| {
                 let submit = |mut finished: Finished| {
-                    let (send, btf) = (send.clone(), &btf);
+                    let (send, kfuncs) = (send.clone(), &kfuncs);
                     pool.spawn(move |_| {
                         if let Outcome::Loaded(pair) = &mut finished.outcome {
-                            pair.0.kfuncs = kfunc::resolve(btf, kernel.dialect, &pair.0);
+                            pair.0.kfuncs = kfuncs.resolve(&pair.0);
                         }
                         // The other end lives until the scope ends.
                         let _ = send.send(work(finished));

@@ -115,23 +115,6 @@ impl Dialect {
     }
 }
 
-/// The name of a dialect that this library does not know.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no dialect is called `{0}`")]
-pub struct UnknownDialect(pub String);
-
-impl std::str::FromStr for Dialect {
-    type Err = UnknownDialect;
-
-    /// The dialect that [`Dialect`]'s `Display` writes so.
-    fn from_str(name: &str) -> Result<Dialect, UnknownDialect> {
-        match name {
-            "7.2" => Ok(Dialect::V7_2),
-            _ => Err(UnknownDialect(name.to_owned())),
-        }
-    }
-}
-
 impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.choices().name)
