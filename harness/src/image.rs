@@ -5,12 +5,18 @@
 
 mod unpack;
 
-use object::{Object, ObjectSection};
+use crate::memory::MemoryFile;
+use object::{
+    Architecture, LittleEndian as Le, Object, ObjectSection, ReadCache, ReadRef,
+    elf::NoteType,
+    read::elf::{ElfFile64, ProgramHeader},
+};
 use std::{
     borrow::Cow,
     fs::File,
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Largest image read and largest `vmlinux` unpacked, in bytes.
@@ -27,6 +33,7 @@ pub struct Image {
     pub btf: Vec<u8>,
     /// The `.BTF_ids` section; empty if there is none.
     pub btf_ids: Vec<u8>,
+    unpacked: Option<Arc<MemoryFile>>,
 }
 
 /// Why an image cannot be used.
@@ -34,7 +41,7 @@ pub struct Image {
 #[allow(missing_docs)]
 pub enum ImageError {
     #[error("cannot read the kernel image {path}: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
+    Read { path: PathBuf, source: io::Error },
     #[error("{path} is no kernel image: {found}. Give a bzImage, vmlinuz or vmlinux for x86-64")]
     NotAnImage { path: PathBuf, found: String },
     #[error(
@@ -52,31 +59,50 @@ pub enum ImageError {
 impl Image {
     /// Reads the kernel at `path`: bzImage, vmlinuz or vmlinux.
     pub fn open(path: &Path) -> Result<Image, ImageError> {
-        Ok(Self::open_with_vmlinux(path)?.0)
+        let read = |source| ImageError::Read { path: path.into(), source };
+        let mut file = File::open(path).map_err(read)?;
+        if !file.metadata().map_err(read)?.is_file() {
+            return Err(read(io::Error::other("it is not a file")));
+        }
+        let mut start = Vec::new();
+        file.by_ref().take(4).read_to_end(&mut start).map_err(read)?;
+        if start == b"\x7fELF" {
+            // It may be as large as its debug information: only what is needed is read.
+            return Self::read_elf(path, None, &ReadCache::new(file)).map(|(image, _)| image);
+        }
+        let bytes = read_bounded(start, file).map_err(read)?;
+        let boot = BootHeader::find(&bytes)
+            .ok_or_else(|| ImageError::NotAnImage { path: path.into(), found: describe(&bytes) })?;
+        let vmlinux = unpack::unpack(boot.payload, LIMIT)
+            .map_err(|reason| ImageError::Unpack { path: path.into(), reason })?;
+        let (mut image, pvh) = Self::read_elf(path, boot.release, vmlinux.as_slice())?;
+        if pvh {
+            image.unpacked = MemoryFile::new("vmlinux", &vmlinux).ok().map(Arc::new);
+        }
+        Ok(image)
     }
 
-    /// [`Image::open`], and the whole `vmlinux`.
-    pub(crate) fn open_with_vmlinux(path: &Path) -> Result<(Image, Vec<u8>), ImageError> {
-        let bytes = read_bounded(path).map_err(|source| ImageError::Read { path: path.into(), source })?;
-        let (vmlinux, boot_release) = if bytes.starts_with(b"\x7fELF") {
-            (bytes, None)
-        } else {
-            let boot = BootHeader::find(&bytes)
-                .ok_or_else(|| ImageError::NotAnImage { path: path.into(), found: describe(&bytes) })?;
-            let unpacked = unpack::unpack(boot.payload, LIMIT)
-                .map_err(|reason| ImageError::Unpack { path: path.into(), reason })?;
-            (unpacked, boot.release)
-        };
-        let elf = object::File::parse(vmlinux.as_slice()).map_err(|error| ImageError::NotAnImage {
-            path: path.into(),
-            found: format!("what is in it is no ELF file ({error})"),
-        })?;
-        if elf.architecture() != object::Architecture::X86_64 {
-            let found = format!("it is an ELF file for {:?}", elf.architecture());
-            return Err(ImageError::NotAnImage { path: path.into(), found });
+    /// The file to boot: the unpacked kernel where it can be entered directly, which spares the guest the
+    /// unpacking; else the image.
+    pub(crate) fn bootable(&self) -> PathBuf {
+        self.unpacked.as_ref().map_or_else(|| self.path.clone(), |file| file.path())
+    }
+
+    /// Reads a `vmlinux`; also says whether it can be entered without a boot loader (PVH).
+    fn read_elf<'data, R: ReadRef<'data>>(
+        path: &Path,
+        boot_release: Option<String>,
+        data: R,
+    ) -> Result<(Image, bool), ImageError> {
+        let not_an_image = |found: String| ImageError::NotAnImage { path: path.into(), found };
+        let elf = ElfFile64::<Le, R>::parse(data)
+            .map_err(|error| not_an_image(format!("what is in it is no ELF file for 64 bits ({error})")))?;
+        if elf.architecture() != Architecture::X86_64 {
+            return Err(not_an_image(format!("it is an ELF file for {:?}", elf.architecture())));
         }
         let section = |name: &str| -> Option<Vec<u8>> {
-            elf.section_by_name(name)?.data().ok().filter(|data| !data.is_empty()).map(<[u8]>::to_vec)
+            let section = elf.section_by_name(name).filter(|section| section.size() <= LIMIT)?;
+            section.data().ok().filter(|data| !data.is_empty()).map(<[u8]>::to_vec)
         };
         let release = boot_release.or_else(|| release_in(&elf));
         let btf = section(".BTF").ok_or_else(|| ImageError::NoBtf {
@@ -85,20 +111,29 @@ impl Image {
         })?;
         let btf_ids = section(".BTF_ids").unwrap_or_default();
         let release = release.ok_or_else(|| ImageError::NoRelease { path: path.into() })?;
-        Ok((Image { path: path.into(), release, btf, btf_ids }, vmlinux))
+        let image = Image { path: path.into(), release, btf, btf_ids, unpacked: None };
+        Ok((image, has_pvh_entry(&elf)))
     }
 }
 
-fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(std::io::Error::other("it is not a file"));
-    }
-    let mut bytes = Vec::with_capacity(metadata.len().min(LIMIT) as usize);
-    file.take(LIMIT + 1).read_to_end(&mut bytes)?;
+/// A note of Xen's says where to enter the kernel (`XEN_ELFNOTE_PHYS32_ENTRY`).
+fn has_pvh_entry<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Le, R>) -> bool {
+    const PHYS32_ENTRY: NoteType = NoteType(18);
+    elf.elf_program_headers().iter().any(|segment| {
+        let Ok(Some(mut notes)) = segment.notes(Le, elf.data()) else { return false };
+        while let Ok(Some(note)) = notes.next() {
+            if note.name() == b"Xen" && note.n_type(Le) == PHYS32_ENTRY {
+                return true;
+            }
+        }
+        false
+    })
+}
+
+fn read_bounded(mut bytes: Vec<u8>, rest: File) -> io::Result<Vec<u8>> {
+    rest.take(LIMIT + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LIMIT {
-        return Err(std::io::Error::other("it is larger than any kernel (512 MiB)"));
+        return Err(io::Error::other("it is larger than any kernel (512 MiB)"));
     }
     Ok(bytes)
 }
@@ -146,11 +181,11 @@ impl BootHeader<'_> {
 }
 
 /// The release in `Linux version RELEASE (`, looked for where a kernel keeps its constants.
-fn release_in(elf: &object::File<'_>) -> Option<String> {
+fn release_in<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Le, R>) -> Option<String> {
     const BANNER: &[u8] = b"Linux version ";
-    let rodata = elf.section_by_name(".rodata").and_then(|section| section.data().ok());
-    let others = elf.sections().filter_map(|section| section.data().ok());
-    rodata.into_iter().chain(others).find_map(|data| {
+    [".rodata", ".init.rodata", ".data"].into_iter().find_map(|name| {
+        let section = elf.section_by_name(name).filter(|section| section.size() <= LIMIT)?;
+        let data = section.data().ok()?;
         let mut from = 0;
         while let Some(at) = find(data.get(from..)?, BANNER) {
             from += at + BANNER.len();
@@ -164,7 +199,15 @@ fn release_in(elf: &object::File<'_>) -> Option<String> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    let first = *needle.first()?;
+    let mut from = 0;
+    loop {
+        from += haystack.get(from..)?.iter().position(|byte| *byte == first)?;
+        if haystack.get(from..)?.starts_with(needle) {
+            return Some(from);
+        }
+        from += 1;
+    }
 }
 
 /// The word at the start, if it can be a release.

@@ -16,6 +16,7 @@
 pub mod agent;
 mod cache;
 pub mod image;
+mod memory;
 pub mod packages;
 mod protocol;
 pub mod run;

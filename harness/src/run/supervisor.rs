@@ -6,10 +6,11 @@
 
 use super::{
     Accel, Cancel, Event, Object, Options, Outcome, RunError, accel, elf, host_processors, initramfs,
-    vm::{self, FromVm, Machine, MemoryFile, Vm},
+    vm::{self, FromVm, Machine, Vm},
 };
 use crate::{
     image::Image,
+    memory::MemoryFile,
     protocol::{FromGuest, ToGuest, VERSION},
 };
 use livediff_capture::Said;
@@ -102,10 +103,10 @@ impl<'a> Supervisor<'a> {
         let initramfs = initramfs::build().map_err(|reason| RunError::Initramfs { reason })?;
         let initramfs =
             MemoryFile::new("initramfs", &initramfs).map_err(io("keep the initramfs in memory"))?;
-        let path = std::fs::canonicalize(&image.path).map_err(io("find the kernel image"))?;
+        let kernel = std::path::absolute(image.bootable()).map_err(io("find the kernel image"))?;
         let machine = Machine {
             qemu,
-            kernel: path,
+            kernel,
             initramfs,
             vcpus: options.vcpus.clamp(1, host_processors().min(64)),
             memory_mib: memory_mib(options.memory_mib),
