@@ -8,7 +8,7 @@ mod v7_2;
 use crate::Dialect;
 use crate::bpf::asker::{Asker, choose};
 use crate::bpf::btf::{Btf, Kind, Param};
-use livediff_capture::{Kfunc, KfuncParam, KfuncPrototype, Loaded};
+use livediff_capture::{Insn, Kfunc, KfuncParam, KfuncPrototype, Loaded};
 use std::collections::HashMap;
 use tables::{Filtered, Hook, Set};
 use v7_2::{KF_IMPLICIT_ARGS, KF_ITER_NEW, KF_ITER_NEXT};
@@ -25,6 +25,16 @@ const CALLS_ASYNC_CALLBACK: &[&str] =
 /// The share of members, of those that either has, that a set of the image and one of the tables have in common if
 /// they are the same set: at least one half.
 const SAME_SET: f64 = 0.5;
+
+/// The name under which the log shows the function that a call names (`disasm_kfunc_name`); nothing if it is not
+/// among the facts.
+pub fn name<'l>(loaded: &'l Loaded, dialect: Dialect, call: &Insn) -> Option<&'l str> {
+    let is_called = |kfunc: &&Kfunc| kfunc.btf_id == call.imm && kfunc.offset == call.off;
+    match call.imm {
+        0 => Some(dialect.choices().kfunc_zero_name),
+        _ => loaded.kfuncs.iter().find(is_called).map(|kfunc| kfunc.name.as_str()),
+    }
+}
 
 /// The tables of one dialect.
 struct Tables {

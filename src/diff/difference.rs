@@ -3,7 +3,7 @@
 use super::heard::shown_insn;
 use crate::{
     Dialect,
-    bpf::disasm,
+    bpf::{disasm, kfunc},
     log::{LineKind, Origin, Section},
 };
 use livediff_capture::{Insn, Loaded};
@@ -163,11 +163,7 @@ fn pass(kind: LineKind) -> &'static str {
 }
 
 fn text(loaded: &Loaded, dialect: Dialect, idx: usize) -> String {
-    let name = |call: &Insn| {
-        let kfunc =
-            loaded.kfuncs.iter().find(|kfunc| kfunc.btf_id == call.imm && kfunc.offset == call.off)?;
-        Some(kfunc.name.as_str())
-    };
+    let name = |call: &Insn| kfunc::name(loaded, dialect, call);
     let mut out = String::new();
     disasm::write_insn(&mut out, &loaded.insns, idx, dialect, &name);
     out

@@ -6,7 +6,7 @@ use livediff_capture::Loaded;
 use livediff_capture::insn::{MAX_BPF_REG, class, jmp};
 
 use super::event::{Event, Listener, MaskKind, Place};
-use crate::bpf::disasm;
+use crate::bpf::{disasm, kfunc};
 use crate::verifier::{
     self, ArgTrack, CallChain, Dialect, Instance, LiveRegs, Program, SLOTS, STACK_ARGS, SlotMask, State,
 };
@@ -175,7 +175,7 @@ impl Renderer {
     }
 
     fn disasm(&mut self, program: &Program<'_>, idx: u32) {
-        let name = |insn: &_| program.kfunc(insn).map(|kfunc| kfunc.name.as_str());
+        let name = |call: &_| kfunc::name(program.loaded, program.dialect, call);
         disasm::write_insn(&mut self.text, &program.insns, idx as usize, program.dialect, &name);
     }
 

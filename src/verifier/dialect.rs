@@ -63,6 +63,8 @@ pub(crate) struct Choices {
     pub(crate) register_halves: bool,
     /// The name of a subprogram is printed by way of a buffer of 320 bytes, and nothing for one without a name.
     pub(crate) subprog_label_is_buffered: bool,
+    /// What stands for the name of kernel function 0, which is no function.
+    pub(crate) kfunc_zero_name: &'static str,
 }
 
 const V7_2: Choices = Choices {
@@ -78,9 +80,10 @@ const V7_2: Choices = Choices {
     first_subprog_first: false,
     register_halves: false,
     subprog_label_is_buffered: true,
+    kfunc_zero_name: "",
 };
 
-const V7_3: Choices = Choices { name: "7.3", register_halves: true, ..V7_2 };
+const V7_3: Choices = Choices { name: "7.3", register_halves: true, kfunc_zero_name: "<error>", ..V7_2 };
 
 const V7_1: Choices = Choices { name: "7.1", max_call_frames: 8, stack_args: false, param_regs: 10, ..V7_2 };
 
