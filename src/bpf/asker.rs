@@ -1,5 +1,5 @@
 //! What the kernel asks of a program before it gives it a helper or a kernel function.
-use livediff_capture::Loaded;
+use livediff_capture::{Attach, Loaded};
 
 /// `enum bpf_prog_type`: the types that are treated in a way of their own.
 pub(super) mod prog_type {
@@ -35,17 +35,17 @@ pub(super) struct Asker<'a> {
 
 impl<'a> Asker<'a> {
     /// The program as it stands once `check_attach_btf_id` is done, which is before any liveness.
-    ///
-    /// Of an extension's target the `expected_attach_type` is not known; 0 is assumed.
     pub(super) fn of(loaded: &'a Loaded) -> Asker<'a> {
         let prog_type = loaded.prog_type;
         let attached_to = loaded.attach.as_ref().map_or("", |attach| attach.name.as_str());
         // An extension inherits both from its target.
-        let (resolved_type, attach_type) = if prog_type == prog_type::EXT {
-            let target = loaded.attach.as_ref().and_then(|attach| attach.target_prog_type);
-            (target.unwrap_or(prog_type), 0)
-        } else {
-            (prog_type, loaded.expected_attach_type)
+        let (resolved_type, attach_type) = match &loaded.attach {
+            Some(Attach { target_prog_type: Some(target), target_attach_type, .. })
+                if prog_type == prog_type::EXT =>
+            {
+                (*target, *target_attach_type)
+            }
+            _ => (prog_type, loaded.expected_attach_type),
         };
         // `bpf_prog_load_fixup_attach_type`, which an extension's target went through as well.
         let attach_type = match (resolved_type, attach_type) {

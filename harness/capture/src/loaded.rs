@@ -34,6 +34,9 @@ pub struct Attach {
     pub name: String,
     /// For an extension (`freplace`): the `enum bpf_prog_type` of the program extended.
     pub target_prog_type: Option<u32>,
+    /// For an extension: the `expected_attach_type` that the program extended was loaded with.
+    #[serde(default)]
+    pub target_attach_type: u32,
 }
 
 /// Key and value sizes in bytes.

@@ -137,7 +137,7 @@ impl Target {
             sys::BPF_PROG_TYPE_TRACING | sys::BPF_PROG_TYPE_LSM => {
                 let name = named()?;
                 let btf_id = btf::find_attach_target(name, program.expected_attach_type())?;
-                let attach = Attach { name: name.to_string(), target_prog_type: None };
+                let attach = Attach { name: name.to_string(), ..Attach::default() };
                 Ok(Target { btf_id, program: None, attach: Some(attach) })
             }
             sys::BPF_PROG_TYPE_EXT => extended(prepared, program, named()?),
@@ -166,7 +166,11 @@ fn extended(prepared: &Prepared, program: &Program<'_>, name: &str) -> Result<Ta
         };
         let Ok(fd) = libbpf::prog_load(&other, &options, &mut []).result else { continue };
         let Some(btf_id) = libbpf::prog_btf_function(&fd, name) else { continue };
-        let attach = Attach { name: name.to_string(), target_prog_type: Some(other.prog_type()) };
+        let attach = Attach {
+            name: name.to_string(),
+            target_prog_type: Some(other.prog_type()),
+            target_attach_type: other.expected_attach_type(),
+        };
         return Ok(Target { btf_id, program: Some(fd), attach: Some(attach) });
     }
     Err(format!("it replaces `{name}` of another program, and no program of this object has such a function"))

@@ -302,7 +302,7 @@ fn struct_ops_target(member: Option<&(String, String)>, autoload: bool) -> Resul
         return Err(format!("the map of `{structure}` does not load it (`{member}`)"));
     }
     let id = btf::find(structure, sys::BTF_KIND_STRUCT)?;
-    Ok((id, Attach { name: format!("{structure}/{member}"), target_prog_type: None }))
+    Ok((id, Attach { name: format!("{structure}/{member}"), ..Attach::default() }))
 }
 
 /// By the type id of a function: the name in its `exception_callback:` tag.

@@ -43,9 +43,8 @@ pub fn name(dialect: Dialect, id: i32) -> Option<&'static str> {
 /// The prototype of helper `id` for the program, or nothing exactly where `bpf_get_helper_proto` fails: no such
 /// helper, not for this program, or a prototype without a function.
 ///
-/// An extension gets what the program that it extends gets; of that program's `expected_attach_type`, which a
-/// capture does not hold, 0 is assumed. Programs of a kind of struct_ops that is not in the kernel image (a
-/// module's) get what `bpf_base_func_proto` gives.
+/// An extension gets what the program that it extends gets. Programs of a kind of struct_ops that is not in the
+/// kernel image (a module's) get what `bpf_base_func_proto` gives.
 pub fn prototype(dialect: Dialect, loaded: &Loaded, id: i32) -> Option<&'static Prototype> {
     let tables = tables(dialect);
     let id = u32::try_from(id).ok()?;

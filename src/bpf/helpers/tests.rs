@@ -10,6 +10,7 @@ mod prog {
     pub(super) const SCHED_CLS: u32 = 3;
     pub(super) const XDP: u32 = 6;
     pub(super) const CGROUP_SOCK: u32 = 9;
+    pub(super) const CGROUP_SOCK_ADDR: u32 = 18;
     pub(super) const LWT_SEG6LOCAL: u32 = 19;
     pub(super) const LIRC_MODE2: u32 = 20;
     pub(super) const TRACING: u32 = 26;
@@ -34,8 +35,7 @@ fn program(prog_type: u32, expected_attach_type: u32, attached_to: &str) -> Load
     Loaded {
         prog_type,
         expected_attach_type,
-        attach: (!attached_to.is_empty())
-            .then(|| Attach { name: attached_to.into(), target_prog_type: None }),
+        attach: (!attached_to.is_empty()).then(|| Attach { name: attached_to.into(), ..Attach::default() }),
         ..Loaded::default()
     }
 }
@@ -210,7 +210,19 @@ fn what_it_attaches_to_decides() {
 fn an_extension_is_its_target() {
     let mut loaded = program(prog::EXT, 0, "handle");
     assert_eq!(symbol(&loaded, "bpf_xdp_adjust_head"), None);
-    loaded.attach = Some(Attach { name: "handle".into(), target_prog_type: Some(prog::XDP) });
+    loaded.attach =
+        Some(Attach { name: "handle".into(), target_prog_type: Some(prog::XDP), target_attach_type: 0 });
     assert_eq!(symbol(&loaded, "bpf_xdp_adjust_head"), Some("bpf_xdp_adjust_head_proto"));
     assert_eq!(symbol(&loaded, "bpf_skb_load_bytes"), None);
+    // What the extension itself was loaded with does not matter: BPF_CGROUP_INET4_CONNECT is the target's.
+    let target = |target_attach_type| {
+        let target_prog_type = Some(prog::CGROUP_SOCK_ADDR);
+        Some(Attach { name: "handle".into(), target_prog_type, target_attach_type })
+    };
+    loaded.attach = target(10);
+    assert_eq!(symbol(&loaded, "bpf_bind"), Some("bpf_bind_proto"));
+    loaded.attach = target(8);
+    assert_eq!(symbol(&loaded, "bpf_bind"), None);
+    loaded.expected_attach_type = 10;
+    assert_eq!(symbol(&loaded, "bpf_bind"), None);
 }

@@ -89,7 +89,7 @@ fn program(prog_type: u32, attach_type: u32, attached_to: &str, calls: &[i32]) -
     Loaded {
         prog_type,
         expected_attach_type: attach_type,
-        attach: Some(Attach { name: attached_to.into(), target_prog_type: None }),
+        attach: Some(Attach { name: attached_to.into(), ..Attach::default() }),
         insns: calls
             .iter()
             .map(|imm| Insn { code: 0x85, src_reg: 2, imm: *imm, ..Insn::default() })
@@ -206,7 +206,8 @@ fn an_extension_calls_what_its_target_calls() {
     let mut loaded = program(EXT, 0, "handle", &[id]);
     let can = |loaded: &Loaded| resolve(&btf, Dialect::V7_2, loaded)[0].prototype.is_some();
     assert!(!can(&loaded));
-    loaded.attach = Some(Attach { name: "handle".into(), target_prog_type: Some(XDP) });
+    loaded.attach =
+        Some(Attach { name: "handle".into(), target_prog_type: Some(XDP), target_attach_type: 0 });
     assert!(can(&loaded));
 }
 
