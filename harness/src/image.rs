@@ -82,6 +82,13 @@ impl Image {
         Ok(image)
     }
 
+    /// One that nothing can be done with.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Image {
+        let path = PathBuf::from("/nonexistent/vmlinuz");
+        Image { path, release: "7.2-test".into(), btf: Vec::new(), btf_ids: Vec::new(), unpacked: None }
+    }
+
     /// The file to boot: the unpacked kernel where it can be entered directly, which spares the guest the
     /// unpacking; else the image.
     pub(crate) fn bootable(&self) -> PathBuf {

@@ -16,6 +16,7 @@ use crate::{
 use livediff_capture::Said;
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -77,9 +78,15 @@ enum End {
     Late { console: String, late: Vec<Item> },
 }
 
+/// Starts a guest.
+type Start<'a> = Box<dyn Fn(Accel) -> Result<Vm, RunError> + 'a>;
+
 pub(super) struct Supervisor<'a> {
     image: &'a Image,
-    machine: Machine,
+    start: Start<'a>,
+    qemu: PathBuf,
+    vcpus: u32,
+    memory_mib: u32,
     accel: Option<Accel>,
     wanted_accel: Accel,
     timeout: Duration,
@@ -104,13 +111,26 @@ impl<'a> Supervisor<'a> {
         let initramfs =
             MemoryFile::new("initramfs", &initramfs).map_err(io("keep the initramfs in memory"))?;
         let kernel = std::path::absolute(image.bootable()).map_err(io("find the kernel image"))?;
-        let machine = Machine {
+        let vcpus = options.vcpus.clamp(1, host_processors().min(64));
+        let memory_mib = memory_mib(options.memory_mib);
+        let machine = Machine { qemu: qemu.clone(), kernel, initramfs, vcpus, memory_mib };
+        let start = Box::new(move |accel| machine.start(accel));
+        Ok(Supervisor {
             qemu,
-            kernel,
-            initramfs,
-            vcpus: options.vcpus.clamp(1, host_processors().min(64)),
-            memory_mib: memory_mib(options.memory_mib),
-        };
+            vcpus,
+            memory_mib,
+            ..Self::with_start(start, image, objects, options, cancel, sink)
+        })
+    }
+
+    fn with_start(
+        start: Start<'a>,
+        image: &'a Image,
+        objects: Vec<Object>,
+        options: &Options,
+        cancel: &'a Cancel,
+        sink: &'a mut dyn FnMut(Event),
+    ) -> Self {
         let entries = objects
             .into_iter()
             .map(|object| Entry {
@@ -120,9 +140,12 @@ impl<'a> Supervisor<'a> {
                 closed: false,
             })
             .collect();
-        Ok(Supervisor {
+        Supervisor {
             image,
-            machine,
+            start,
+            qemu: PathBuf::new(),
+            vcpus: 1,
+            memory_mib: 1024,
             accel: None,
             wanted_accel: options.accel,
             timeout: options.timeout,
@@ -130,7 +153,7 @@ impl<'a> Supervisor<'a> {
             suspects: VecDeque::new(),
             cancel,
             sink,
-        })
+        }
     }
 
     /// Does everything.
@@ -180,19 +203,19 @@ impl<'a> Supervisor<'a> {
                 Some(reason) => return Err(RunError::NoKvm { reason }),
                 None => vec![(Accel::Kvm, BOOT_LIMIT.min(KVM_TRIAL * 2))],
             },
-            (None, Accel::Auto) => match (accel::unusable(), accel::remembered(&self.machine.qemu)) {
+            (None, Accel::Auto) => match (accel::unusable(), accel::remembered(&self.qemu)) {
                 (Some(_), _) | (None, Some(false)) => vec![(Accel::Tcg, BOOT_LIMIT)],
                 (None, _) => vec![(Accel::Kvm, KVM_TRIAL), (Accel::Tcg, BOOT_LIMIT)],
             },
         };
         let mut failure = (String::new(), String::new());
         for (accel, limit) in trials {
-            let vm = self.machine.start(accel)?;
+            let vm = (self.start)(accel)?;
             match self.greet(&vm, limit)? {
                 Ok(release) => {
                     if self.accel.is_none() {
                         if self.wanted_accel == Accel::Auto && accel == Accel::Kvm {
-                            accel::remember(&self.machine.qemu, true);
+                            accel::remember(&self.qemu, true);
                         }
                         self.accel = Some(accel);
                         (self.sink)(Event::Booted { release, accel });
@@ -202,7 +225,7 @@ impl<'a> Supervisor<'a> {
                 Err(reason) => failure = (reason, vm.finish(Duration::from_millis(500))),
             }
             if accel == Accel::Kvm && self.wanted_accel == Accel::Auto {
-                accel::remember(&self.machine.qemu, false);
+                accel::remember(&self.qemu, false);
             }
         }
         let (reason, console) = failure;
@@ -228,11 +251,10 @@ impl<'a> Supervisor<'a> {
                 None => {}
                 Some(FromVm::Message(message, _)) => match *message {
                     FromGuest::Hello { version: VERSION, release } => {
-                        let log_limit =
-                            (u64::from(self.machine.memory_mib) << 20) / (4 * u64::from(self.machine.vcpus));
+                        let log_limit = (u64::from(self.memory_mib) << 20) / (4 * u64::from(self.vcpus));
                         let hello = ToGuest::Hello {
                             version: VERSION,
-                            threads: self.machine.vcpus,
+                            threads: self.vcpus,
                             log_limit: u32::try_from(log_limit).unwrap_or(u32::MAX).min(256 << 20),
                         };
                         vm.send(hello, Arc::default());
@@ -378,7 +400,7 @@ impl Session {
                 queue.push_back((Item { object, program: None }, false));
             }
         }
-        let window = 2 * supervisor.machine.vcpus as usize + 2;
+        let window = 2 * supervisor.vcpus as usize + 2;
         Session {
             queue,
             sent: HashMap::new(),
@@ -484,3 +506,6 @@ impl Session {
         late.map(|(item, _)| *item).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use crate::{
 use std::{
     collections::VecDeque,
     ffi::OsString,
-    io::Read,
+    io::{BufReader, ErrorKind, Read},
     net::Shutdown,
     os::{
         fd::OwnedFd,
@@ -65,7 +65,7 @@ pub(super) enum FromVm {
 
 /// A running virtual machine. Dropping it ends it.
 pub(super) struct Vm {
-    child: Child,
+    child: Option<Child>,
     port: UnixStream,
     to_guest: Option<Sender<(ToGuest, Arc<[u8]>)>>,
     from_guest: Option<Receiver<FromVm>>,
@@ -122,56 +122,23 @@ impl Machine {
         let mut child = command.spawn().map_err(io("start QEMU"))?;
         // Our copy of the guest's end must go, or the port would never close.
         drop(command);
-        let console = Arc::default();
-        let errors = Arc::default();
-        let mut threads = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
-            threads.push(keep_tail(stdout, &console));
-        }
-        if let Some(stderr) = child.stderr.take() {
-            threads.push(keep_tail(stderr, &errors));
-        }
-        let (to_guest, outgoing) = mpsc::channel::<(ToGuest, Arc<[u8]>)>();
-        // Bounded: what nobody has taken yet waits in the guest.
-        let (incoming, from_guest) = mpsc::sync_channel(64);
-        let (mut reader, mut writer) = match (port.try_clone(), port.try_clone()) {
-            (Ok(reader), Ok(writer)) => (std::io::BufReader::with_capacity(1 << 16, reader), writer),
-            (Err(source), _) | (_, Err(source)) => {
+        let pipe = |pipe: Option<OwnedFd>| pipe.map(std::fs::File::from);
+        let stdout = pipe(child.stdout.take().map(OwnedFd::from));
+        let stderr = pipe(child.stderr.take().map(OwnedFd::from));
+        match Vm::over(port) {
+            Ok(mut vm) => {
+                for (pipe, tail) in [(stdout, &vm.console), (stderr, &vm.errors)] {
+                    vm.threads.extend(pipe.map(|pipe| keep_tail(pipe, tail)));
+                }
+                vm.child = Some(child);
+                Ok(vm)
+            }
+            Err(source) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(RunError::Io { action: "talk to the guest", source });
+                Err(RunError::Io { action: "talk to the guest", source })
             }
-        };
-        threads.push(std::thread::spawn(move || {
-            loop {
-                let (event, last) = match protocol::read::<FromGuest>(&mut reader) {
-                    Ok((message, payload)) => (FromVm::Message(Box::new(message), payload), false),
-                    Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                        (FromVm::Closed(format!("the guest talks nonsense: {error}")), true)
-                    }
-                    Err(_) => (FromVm::Closed("the guest died".to_string()), true),
-                };
-                if incoming.send(event).is_err() || last {
-                    return;
-                }
-            }
-        }));
-        threads.push(std::thread::spawn(move || {
-            for (message, payload) in outgoing {
-                if protocol::write(&mut writer, &message, &payload).is_err() {
-                    return;
-                }
-            }
-        }));
-        Ok(Vm {
-            child,
-            port,
-            to_guest: Some(to_guest),
-            from_guest: Some(from_guest),
-            console,
-            errors,
-            threads,
-        })
+        }
     }
 }
 
@@ -206,6 +173,45 @@ fn keep_tail(mut from: impl Read + Send + 'static, tail: &Arc<Mutex<VecDeque<u8>
 }
 
 impl Vm {
+    /// Talks to an agent at the other end of `port`; there is no process yet.
+    pub(super) fn over(port: UnixStream) -> std::io::Result<Vm> {
+        let mut reader = BufReader::with_capacity(1 << 16, port.try_clone()?);
+        let mut writer = port.try_clone()?;
+        let (to_guest, outgoing) = mpsc::channel::<(ToGuest, Arc<[u8]>)>();
+        // Bounded: what nobody has taken yet waits in the guest.
+        let (incoming, from_guest) = mpsc::sync_channel(64);
+        let read = move || {
+            loop {
+                let (event, last) = match protocol::read::<FromGuest>(&mut reader) {
+                    Ok((message, payload)) => (FromVm::Message(Box::new(message), payload), false),
+                    Err(error) if error.kind() == ErrorKind::InvalidData => {
+                        (FromVm::Closed(format!("the guest talks nonsense: {error}")), true)
+                    }
+                    Err(_) => (FromVm::Closed("the guest died".to_string()), true),
+                };
+                if incoming.send(event).is_err() || last {
+                    return;
+                }
+            }
+        };
+        let write = move || {
+            for (message, payload) in outgoing {
+                if protocol::write(&mut writer, &message, &payload).is_err() {
+                    return;
+                }
+            }
+        };
+        Ok(Vm {
+            child: None,
+            port,
+            to_guest: Some(to_guest),
+            from_guest: Some(from_guest),
+            console: Arc::default(),
+            errors: Arc::default(),
+            threads: vec![std::thread::spawn(read), std::thread::spawn(write)],
+        })
+    }
+
     /// Puts a message in the queue to the guest. A guest that is gone is noticed by [`Vm::receive`].
     pub(super) fn send(&self, message: ToGuest, payload: Arc<[u8]>) {
         if let Some(to_guest) = &self.to_guest {
@@ -227,7 +233,8 @@ impl Vm {
     /// of its console and of QEMU's own messages.
     pub(super) fn finish(mut self, patience: Duration) -> String {
         let end = Instant::now() + patience;
-        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
+        let running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        while Instant::now() < end && self.child.as_mut().is_some_and(running) {
             std::thread::sleep(Duration::from_millis(5));
         }
         self.end();
@@ -237,8 +244,10 @@ impl Vm {
 
     fn end(&mut self) {
         // The process is ours until it is waited for, so its number cannot be another's.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
         let _ = self.port.shutdown(Shutdown::Both);
         // Without these the threads would wait for us.
         self.to_guest = None;

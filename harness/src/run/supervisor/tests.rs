@@ -1,0 +1,230 @@
+//! The account, with agents that are threads of the test and die, hang or lie where they are told to.
+
+use super::*;
+use crate::protocol;
+use livediff_capture::{Loaded, Verdict};
+use std::{collections::BTreeMap, io::Write, os::unix::net::UnixStream};
+
+/// What the agent does when it comes to a program, or (by the object's name) to opening an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Does {
+    Die,
+    Hang,
+    Forget,
+    Babble,
+}
+
+type Faults = BTreeMap<&'static str, Does>;
+
+/// Two objects with three programs each, named `a0` to `a2` and `b0` to `b2`.
+fn objects() -> Vec<Object> {
+    ["a", "b"].map(|name| Object { name: name.into(), bytes: Arc::default(), only: None }).to_vec()
+}
+
+/// An agent that has everything of an object in flight at once.
+fn serve(mut port: UnixStream, faults: &Faults) -> std::io::Result<()> {
+    let hello = FromGuest::Hello { version: VERSION, release: "7.2-test".into() };
+    protocol::write(&mut port, &hello, &[])?;
+    protocol::read::<ToGuest>(&mut port)?;
+    loop {
+        let (message, _) = protocol::read::<ToGuest>(&mut port)?;
+        let ToGuest::Object { id: object, name, only, skip, .. } = message else { return Ok(()) };
+        let mut send = |message: &FromGuest| protocol::write(&mut port, message, &[]);
+        let hang = || std::thread::sleep(Duration::from_secs(3));
+        send(&FromGuest::Starting { object, program: None })?;
+        match faults.get(name.as_str()) {
+            Some(Does::Die) => return Ok(()),
+            Some(Does::Hang) => hang(),
+            _ => {}
+        }
+        let programs: Vec<String> = (0..3).map(|number| format!("{name}{number}")).collect();
+        send(&FromGuest::Opened { object, programs: programs.clone() })?;
+        send(&FromGuest::Prepared { object })?;
+        let wanted = |(number, name): &(u32, String)| {
+            !skip.contains(number) && only.as_ref().is_none_or(|only| only.contains(name))
+        };
+        let wanted: Vec<(u32, String)> = (0..).zip(programs).filter(wanted).collect();
+        for (number, _) in &wanted {
+            send(&FromGuest::Starting { object, program: Some(*number) })?;
+        }
+        for (program, name) in wanted {
+            match faults.get(name.as_str()) {
+                Some(Does::Die) => return Ok(()),
+                Some(Does::Hang) => hang(),
+                Some(Does::Forget) => continue,
+                Some(Does::Babble) => return port.write_all(&[0xff; 64]),
+                None => {}
+            }
+            let loaded = Box::<Loaded>::default();
+            let (verdict, errno, truncated) = (Verdict::Accepted, 0, false);
+            let mut send = |message: &FromGuest| protocol::write(&mut port, message, b"log");
+            // Results that nobody asked for are passed over, and the second of two does not count.
+            send(&FromGuest::NotLoadable { object: 99, program, reason: String::new() })?;
+            send(&FromGuest::NotLoadable { object, program: 99, reason: String::new() })?;
+            send(&FromGuest::Loaded { object, program, loaded, verdict, errno, truncated })?;
+            send(&FromGuest::NotLoadable { object, program, reason: "again".into() })?;
+        }
+        let mut send = |message: &FromGuest| protocol::write(&mut port, message, &[]);
+        send(&FromGuest::Finished { object })?;
+    }
+}
+
+struct Report {
+    result: Result<(), RunError>,
+    /// Outcome by program, in one letter: loaded, not loadable, crashed, timeout. One letter per outcome.
+    programs: BTreeMap<String, String>,
+    not_opened: Vec<String>,
+    restarts: usize,
+}
+
+fn run_with(objects: Vec<Object>, faults: &Faults) -> Report {
+    let image = Image::for_tests();
+    let options = Options { accel: Accel::Tcg, timeout: Duration::from_millis(300), ..Options::default() };
+    let mut report =
+        Report { result: Ok(()), programs: BTreeMap::new(), not_opened: Vec::new(), restarts: 0 };
+    let Report { programs, not_opened, restarts, .. } = &mut report;
+    let mut sink = |event| match event {
+        Event::Program { program, outcome, .. } => {
+            let letter = match outcome {
+                Outcome::Loaded(_) => "L",
+                Outcome::NotLoadable { .. } => "N",
+                Outcome::Crashed { .. } => "C",
+                Outcome::Timeout { .. } => "T",
+            };
+            programs.entry(program).or_default().push_str(letter);
+        }
+        Event::NotOpened { object, .. } => not_opened.push(object),
+        Event::GuestRestarted { .. } => *restarts += 1,
+        Event::Booted { .. } | Event::Opened { .. } => {}
+    };
+    let start: Start<'_> = Box::new(|_| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let faults = faults.clone();
+        std::thread::spawn(move || serve(theirs, &faults));
+        Ok(Vm::over(ours).unwrap())
+    });
+    let cancel = Cancel::new();
+    let supervisor = Supervisor::with_start(start, &image, objects, &options, &cancel, &mut sink);
+    let result = supervisor.run();
+    report.result = result;
+    report
+}
+
+fn run(faults: &[(&'static str, Does)]) -> Report {
+    let report = run_with(objects(), &faults.iter().copied().collect());
+    assert!(report.result.is_ok(), "{:?}", report.result);
+    report
+}
+
+fn outcomes(report: &Report) -> String {
+    report.programs.iter().map(|(program, letters)| format!("{program}{letters} ")).collect()
+}
+
+#[test]
+fn every_program_gets_its_result() {
+    let report = run(&[]);
+    assert_eq!(outcomes(&report), "a0L a1L a2L b0L b1L b2L ");
+    assert_eq!(report.restarts, 0);
+}
+
+#[test]
+fn a_program_that_kills_the_guest_costs_itself_only() {
+    let report = run(&[("a1", Does::Die)]);
+    assert_eq!(outcomes(&report), "a0L a1C a2L b0L b1L b2L ");
+    assert!(report.restarts >= 1);
+}
+
+#[test]
+fn several_that_kill_it_are_told_apart() {
+    let report = run(&[("a0", Does::Die), ("a2", Does::Die), ("b1", Does::Die)]);
+    assert_eq!(outcomes(&report), "a0C a1L a2C b0L b1C b2L ");
+}
+
+#[test]
+fn the_last_program_may_be_the_one() {
+    assert_eq!(outcomes(&run(&[("b2", Does::Die)])), "a0L a1L a2L b0L b1L b2C ");
+}
+
+#[test]
+fn an_object_that_kills_the_guest_when_it_is_opened_costs_itself_only() {
+    let report = run(&[("a", Does::Die)]);
+    assert_eq!(outcomes(&report), "b0L b1L b2L ");
+    assert_eq!(report.not_opened, ["a"]);
+}
+
+#[test]
+fn what_hangs_is_late() {
+    // The agent of this test does one after the other, so what waits behind the hanging one is late too.
+    let report = run(&[("b2", Does::Hang)]);
+    assert_eq!(outcomes(&report), "a0L a1L a2L b0L b1L b2T ");
+    assert_eq!(run(&[("b", Does::Hang)]).not_opened, ["b"]);
+}
+
+#[test]
+fn a_program_without_a_result_is_reported() {
+    assert_eq!(outcomes(&run(&[("a1", Does::Forget)])), "a0L a1N a2L b0L b1L b2L ");
+}
+
+#[test]
+fn an_agent_that_talks_nonsense_is_as_good_as_dead() {
+    assert_eq!(outcomes(&run(&[("b0", Does::Babble)])), "a0L a1L a2L b0C b1L b2L ");
+}
+
+#[test]
+fn only_the_programs_wanted_are_reported() {
+    let mut objects = objects();
+    objects[0].only = Some(vec!["a1".into(), "no_such_program".into()]);
+    objects[1].only = Some(Vec::new());
+    let report = run_with(objects, &Faults::new());
+    assert_eq!(outcomes(&report), "a1L ");
+}
+
+#[test]
+fn guests_that_die_of_nothing_are_given_up_and_every_program_reported() {
+    let image = Image::for_tests();
+    let mut programs = Vec::new();
+    let mut sink = |event| match event {
+        Event::NotOpened { object, .. } => programs.push(object),
+        Event::Booted { .. } | Event::GuestRestarted { .. } => {}
+        other => panic!("{other:?}"),
+    };
+    let start: Start<'_> = Box::new(|_| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        std::thread::spawn(move || {
+            let hello = FromGuest::Hello { version: VERSION, release: "7.2-test".into() };
+            protocol::write(&mut theirs, &hello, &[]).unwrap();
+        });
+        Ok(Vm::over(ours).unwrap())
+    });
+    let (options, cancel) = (Options { accel: Accel::Tcg, ..Options::default() }, Cancel::new());
+    Supervisor::with_start(start, &image, objects(), &options, &cancel, &mut sink).run().unwrap();
+    assert_eq!(programs, ["a", "b"]);
+}
+
+#[test]
+fn a_guest_that_never_answers_is_an_error() {
+    let image = Image::for_tests();
+    let start: Start<'_> = Box::new(|_| Ok(Vm::over(UnixStream::pair().unwrap().0).unwrap()));
+    let (options, cancel) = (Options { accel: Accel::Tcg, ..Options::default() }, Cancel::new());
+    let mut sink = |event| panic!("{event:?}");
+    let result = Supervisor::with_start(start, &image, objects(), &options, &cancel, &mut sink).run();
+    let message = result.unwrap_err().to_string();
+    assert!(message.contains("7.2-test") && message.contains("did not start"), "{message}");
+}
+
+#[test]
+fn a_cancelled_run_ends_at_once() {
+    let image = Image::for_tests();
+    let keep = std::cell::RefCell::new(Vec::new());
+    let start: Start<'_> = Box::new(|_| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        keep.borrow_mut().push(theirs);
+        Ok(Vm::over(ours).unwrap())
+    });
+    let (options, cancel) = (Options { accel: Accel::Tcg, ..Options::default() }, Cancel::new());
+    cancel.cancel();
+    let begun = Instant::now();
+    let result = Supervisor::with_start(start, &image, objects(), &options, &cancel, &mut |_| {}).run();
+    assert!(matches!(result, Err(RunError::Cancelled)));
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
