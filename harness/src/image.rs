@@ -89,6 +89,11 @@ impl Image {
         Image { path, release: "7.2-test".into(), btf: Vec::new(), btf_ids: Vec::new(), unpacked: None }
     }
 
+    /// Has the image booted as it stands in the file, by its own set-up code, although it is unpacked here.
+    pub fn boot_as_it_is(&mut self) {
+        self.unpacked = None;
+    }
+
     /// The file to boot: the unpacked kernel where it can be entered directly, which spares the guest the
     /// unpacking; else the image.
     pub(crate) fn bootable(&self) -> PathBuf {

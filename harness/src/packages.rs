@@ -90,7 +90,7 @@ impl Store {
     /// Every kernel that is cached or that the package index knows, oldest first. The index is fetched if it
     /// never was; where that fails the cached ones are listed, or the reason is given if there are none.
     pub fn list(&self) -> Result<Vec<Packaged>, StoreError> {
-        let mut known = self.cached()?;
+        let mut known = self.cached_known()?;
         match self.locked().and_then(|_lock| self.index(false, &|_| {})) {
             Ok(index) => merge(&mut known, index),
             Err(error) if known.is_empty() => return Err(error),
@@ -100,11 +100,18 @@ impl Store {
         Ok(known.into_iter().map(|known| known.packaged).collect())
     }
 
+    /// The kernels in the cache, oldest first. Asks nobody.
+    pub fn cached(&self) -> Result<Vec<Packaged>, StoreError> {
+        let mut known = self.cached_known()?;
+        sort(&mut known);
+        Ok(known.into_iter().map(|known| known.packaged).collect())
+    }
+
     /// The image of the kernel `wanted`: a series (`7.2`: its newest, a release candidate only if there is
     /// nothing else) or a version (`7.2.12`). From the cache if it or one of the series is there, else fetched.
     pub fn resolve(&self, wanted: &str, progress: &dyn Fn(&str)) -> Result<PathBuf, StoreError> {
         let name = parse(wanted)?;
-        if let Some(path) = newest(self.cached()?, &name).and_then(|known| known.packaged.cached) {
+        if let Some(path) = newest(self.cached_known()?, &name).and_then(|known| known.packaged.cached) {
             return Ok(path);
         }
         self.fetch_into_cache(wanted, &name, false, progress)
@@ -115,7 +122,7 @@ impl Store {
     pub fn fetch(&self, wanted: &str, progress: &dyn Fn(&str)) -> Result<PathBuf, StoreError> {
         let name = parse(wanted)?;
         self.fetch_into_cache(wanted, &name, true, progress).or_else(|error| {
-            let known = newest(self.cached()?, &name);
+            let known = newest(self.cached_known()?, &name);
             let Some((path, known)) = known.and_then(|known| Some((known.packaged.cached.clone()?, known)))
             else {
                 return Err(error);
@@ -134,7 +141,7 @@ impl Store {
     ) -> Result<PathBuf, StoreError> {
         let _lock = self.locked()?;
         // Another run may have fetched it while this one waited for the lock.
-        let mut known = self.cached()?;
+        let mut known = self.cached_known()?;
         if let (false, Some(path)) = (refresh, newest(known.clone(), name).and_then(|k| k.packaged.cached)) {
             return Ok(path);
         }
@@ -205,8 +212,7 @@ impl Store {
         Ok(known.collect())
     }
 
-    /// The kernels in the cache.
-    fn cached(&self) -> Result<Vec<Known>, StoreError> {
+    fn cached_known(&self) -> Result<Vec<Known>, StoreError> {
         let kernels = self.root.join("kernels");
         let entries = fs::read_dir(&kernels).map_err(io_error("read", &kernels))?;
         let known = entries.flatten().filter_map(|entry| {

@@ -1,0 +1,270 @@
+//! With a real kernel in QEMU: loads the corpus, kills QEMU in mid-run, dies itself.
+//!
+//! Needs QEMU and a kernel: the image that `LIVEDIFF_TEST_KERNEL` names, or a kernel of series 7.2 in the
+//! cache. Skips, and says so, where one of them is missing; fetches nothing.
+#![allow(missing_docs)]
+
+use livediff_harness::{
+    agent,
+    image::Image,
+    packages::Store,
+    run::{self, Accel, Cancel, Event, Object, Options, Outcome, RunError},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+fn main() {
+    if agent::is_guest() {
+        agent::main();
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--list") {
+        return;
+    }
+    let Some(kernel) = kernel() else { return };
+    let image = Image::open(&kernel).expect("a kernel image");
+    if arguments.first().is_some_and(|argument| argument == "run-until-killed") {
+        return run_until_killed(&image);
+    }
+    type Test = fn(&Image);
+    let tests: [(&str, Test); 5] = [
+        ("loads_the_corpus", loads_the_corpus),
+        ("tells_what_was_loaded", tells_what_was_loaded),
+        (
+            "a_killed_guest_costs_nothing_that_can_be_repeated",
+            a_killed_guest_costs_nothing_that_can_be_repeated,
+        ),
+        ("nothing_outlives_a_killed_run", nothing_outlives_a_killed_run),
+        ("a_kernel_that_does_not_start_is_an_error", a_kernel_that_does_not_start_is_an_error),
+    ];
+    let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
+    for (name, test) in tests {
+        if wanted.is_none_or(|wanted| name.contains(wanted.as_str())) {
+            let begun = Instant::now();
+            eprint!("live test {name} ... ");
+            test(&image);
+            eprintln!("ok ({:.1} s)", begun.elapsed().as_secs_f32());
+        }
+    }
+}
+
+fn kernel() -> Option<PathBuf> {
+    if Command::new("qemu-system-x86_64").arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("SKIPPED: the live tests need qemu-system-x86_64, which is not installed");
+        return None;
+    }
+    if let Some(path) = std::env::var_os("LIVEDIFF_TEST_KERNEL") {
+        return Some(path.into());
+    }
+    let fits = |version: &str| version == "7.2" || version.starts_with("7.2.");
+    let cached = Store::open().and_then(|store| store.cached()).unwrap_or_default();
+    let kernel =
+        cached.into_iter().rev().find(|kernel| fits(&kernel.version)).and_then(|kernel| kernel.cached);
+    if kernel.is_none() {
+        eprintln!("SKIPPED: the live tests need a kernel of series 7.2: `livediff kernel fetch 7.2`");
+    }
+    kernel
+}
+
+/// The corpus's objects, by their path in it.
+fn corpus() -> Vec<Object> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus");
+    let mut objects = Vec::new();
+    for theme in fs::read_dir(&root).expect("the corpus").flatten() {
+        for file in fs::read_dir(theme.path()).into_iter().flatten().flatten() {
+            let path = file.path();
+            if path.to_string_lossy().ends_with(".bpf.o") {
+                let name = path.strip_prefix(&root).expect("below the root").display().to_string();
+                objects.push(Object { name, bytes: fs::read(&path).expect("an object").into(), only: None });
+            }
+        }
+    }
+    objects.sort_by(|a, b| a.name.cmp(&b.name));
+    objects
+}
+
+/// Runs the objects and returns every outcome by `object/program`; checks that each program has one.
+fn outcomes(image: &Image, objects: Vec<Object>, each: &mut dyn FnMut(&Event)) -> BTreeMap<String, Outcome> {
+    let mut opened = BTreeSet::new();
+    let mut outcomes = BTreeMap::new();
+    run::run(image, objects, &Options::default(), &Cancel::new(), &mut |event| {
+        each(&event);
+        match event {
+            Event::Opened { object, programs } => {
+                opened.extend(programs.into_iter().map(|program| format!("{object}/{program}")));
+            }
+            Event::Program { object, program, outcome } => {
+                let before = outcomes.insert(format!("{object}/{program}"), outcome);
+                assert!(before.is_none(), "two outcomes for {object}/{program}");
+            }
+            Event::NotOpened { object, reason } => panic!("{object}: {reason}"),
+            Event::Booted { .. } | Event::GuestRestarted { .. } => {}
+        }
+    })
+    .expect("a run");
+    assert_eq!(opened, outcomes.keys().cloned().collect(), "every program opened has an outcome");
+    outcomes
+}
+
+fn loads_the_corpus(image: &Image) {
+    let outcomes = outcomes(image, corpus(), &mut |_| {});
+    let mut complete = 0;
+    for (program, outcome) in &outcomes {
+        let Outcome::Loaded(both) = outcome else { panic!("{program}: {outcome:?}") };
+        let (loaded, said) = &**both;
+        assert!(!loaded.insns.is_empty(), "{program}");
+        assert!(!said.log.is_empty() && !said.truncated, "{program}");
+        complete += usize::from(said.log.contains("Live regs before insn:"));
+    }
+    assert!(complete >= 100, "{complete} programs came as far as liveness");
+}
+
+fn tells_what_was_loaded(image: &Image) {
+    let objects = corpus();
+    let theme = |theme: &str| {
+        let fits = |object: &&Object| object.name.starts_with(theme);
+        objects.iter().filter(fits).cloned().collect::<Vec<_>>()
+    };
+    let loaded = |outcomes: BTreeMap<String, Outcome>| {
+        let both = outcomes.into_iter().filter_map(|(program, outcome)| match outcome {
+            Outcome::Loaded(both) => Some((program, both.0)),
+            _ => None,
+        });
+        both.collect::<BTreeMap<_, _>>()
+    };
+    let objects = ["cfg/", "constants/", "maps/"].into_iter().flat_map(theme).collect();
+    let all = loaded(outcomes(image, objects, &mut |_| {}));
+    let any = |what: &str, holds: &dyn Fn(&livediff_capture::Loaded) -> bool| {
+        assert!(all.values().any(holds), "no program of cfg, constants and maps has {what}");
+    };
+    any("a jump table", &|loaded| {
+        let table = loaded.maps.iter().find_map(|map| map.insn_array.as_ref());
+        table.is_some_and(|table| {
+            table.len() >= 2 && table.iter().all(|at| (*at as usize) < loaded.insns.len())
+        })
+    });
+    any("frozen read-only data", &|loaded| {
+        let value = loaded.maps.iter().find(|map| map.frozen && map.rdonly_value.is_some());
+        value
+            .is_some_and(|map| map.rdonly_value.as_ref().map(Vec::len) == Some(map.shape.value_size as usize))
+    });
+    any("a map of maps", &|loaded| loaded.maps.iter().any(|map| map.inner.is_some()));
+    any("two functions", &|loaded| loaded.func_info.len() >= 2);
+    for (program, loaded) in &all {
+        for insn in loaded.insns.iter().filter(|insn| insn.is_map_load()) {
+            assert!((insn.imm as usize) < loaded.maps.len(), "{program}: {insn:?}");
+        }
+    }
+}
+
+/// QEMU processes that this process or `parent` has started.
+fn guests_of(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_guest = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let Some((name, rest)) = stat.rsplit_once(')') else { return false };
+        let parent_of = rest.split_whitespace().nth(1).and_then(|parent| parent.parse().ok());
+        name.contains("(qemu") && parent_of == Some(parent)
+    };
+    numbers.filter(is_guest).collect()
+}
+
+fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+fn kill(pid: u32) {
+    let status = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    assert!(status.is_ok_and(|status| status.success()), "cannot kill {pid}");
+}
+
+fn a_killed_guest_costs_nothing_that_can_be_repeated(image: &Image) {
+    let (mut restarts, mut results, mut killed) = (0, 0, false);
+    let outcomes = outcomes(image, corpus(), &mut |event| match event {
+        Event::Program { .. } => {
+            results += 1;
+            if results == 20 && !killed {
+                killed = true;
+                let guests = guests_of(std::process::id());
+                assert_eq!(guests.len(), 1, "{guests:?}");
+                kill(guests[0]);
+            }
+        }
+        Event::GuestRestarted { .. } => restarts += 1,
+        _ => {}
+    });
+    assert!(killed && restarts >= 1);
+    // What alone was in flight is blamed; with more, each is tried again and found innocent.
+    let crashed = outcomes.values().filter(|outcome| matches!(outcome, Outcome::Crashed { .. })).count();
+    let loaded = outcomes.values().filter(|outcome| matches!(outcome, Outcome::Loaded(_))).count();
+    assert!(crashed <= 1, "{crashed} programs are blamed");
+    assert_eq!(loaded + crashed, outcomes.len());
+    assert!(guests_of(std::process::id()).is_empty());
+}
+
+/// For the test below: a run that stops in the middle, having said so.
+fn run_until_killed(image: &Image) {
+    let _ = run::run(image, corpus(), &Options::default(), &Cancel::new(), &mut |event| {
+        if let Event::Program { .. } = event {
+            println!("running");
+            let _ = std::io::stdout().flush();
+            std::thread::sleep(Duration::from_secs(60));
+        }
+    });
+}
+
+fn nothing_outlives_a_killed_run(_: &Image) {
+    let this = std::env::current_exe().expect("this program");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = Command::new(this)
+        .arg("run-until-killed")
+        .env("TMPDIR", folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a second run");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    assert_eq!(line, "running\n");
+    let guests = guests_of(child.id());
+    assert_eq!(guests.len(), 1);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let end = Instant::now() + Duration::from_secs(5);
+    while is_alive(guests[0]) {
+        assert!(Instant::now() < end, "QEMU {} outlives the run", guests[0]);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 0, "temporary files are left");
+}
+
+fn a_kernel_that_does_not_start_is_an_error(image: &Image) {
+    // Its set-up code is there and says nothing good.
+    let mut bytes = fs::read(&image.path).expect("the kernel");
+    if bytes.starts_with(b"\x7fELF") {
+        return eprint!("(skipped: the kernel under test is no bzImage) ");
+    }
+    let broken = tempfile::NamedTempFile::new().expect("a file");
+    let end = bytes.len();
+    bytes[end / 2..].fill(0xcc);
+    fs::write(broken.path(), &bytes).expect("written");
+    let error = Image::open(broken.path()).expect_err("it is damaged").to_string();
+    assert!(error.contains("cannot be unpacked"), "{error}");
+    // An image that can be read and cannot be booted.
+    let mut unbootable = image.clone();
+    unbootable.path = broken.path().to_path_buf();
+    unbootable.boot_as_it_is();
+    let options = Options { accel: Accel::Tcg, ..Options::default() };
+    let begun = Instant::now();
+    let result = run::run(&unbootable, corpus(), &options, &Cancel::new(), &mut |event| panic!("{event:?}"));
+    assert!(matches!(&result, Err(RunError::NoBoot { .. })), "{result:?}");
+    assert!(begun.elapsed() < Duration::from_secs(70));
+    assert!(guests_of(std::process::id()).is_empty());
+}
