@@ -260,7 +260,7 @@ impl Run<'_> {
 
     fn open(&self, wanted: &Wanted) -> Result<Kernel> {
         run::check_qemu()?;
-        Kernel::open(wanted, &|what| self.output.doing(what))
+        Kernel::open(wanted, &|what| self.output.notice(what))
     }
 
     fn one_kernel(&mut self, kernel: &Kernel) -> Result<()> {

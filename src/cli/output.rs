@@ -46,6 +46,15 @@ impl Output {
         self.bar.set_message(what.to_owned());
     }
 
+    /// Says what takes long: on a terminal for the time that it takes, else as a line on standard error.
+    pub(crate) fn notice(&self, what: &str) {
+        if self.bar.is_hidden() {
+            anstream::eprintln!("{what}");
+        } else {
+            self.doing(what);
+        }
+    }
+
     /// More programs to come.
     pub(crate) fn expect(&self, programs: usize) {
         self.bar.inc_length(programs as u64);

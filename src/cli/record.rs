@@ -23,6 +23,7 @@ pub(crate) fn run(flags: RecordFlags) -> Result<Exit> {
     if inputs.objects.is_empty() {
         bail!("no BPF object in the given paths: nothing to record");
     }
+    livediff_harness::run::check_qemu()?;
     std::fs::create_dir_all(&flags.output).with_context(|| format!("{}", flags.output.display()))?;
 
     let output = Output::new(false);
@@ -30,7 +31,7 @@ pub(crate) fn run(flags: RecordFlags) -> Result<Exit> {
     let mut complete = inputs.broken.is_empty();
     let mut failures: Vec<(String, String)> = inputs.broken;
     for wanted in &session.kernels {
-        let kernel = Kernel::open(wanted, &|what| output.doing(what))?;
+        let kernel = Kernel::open(wanted, &|what| output.notice(what))?;
         let places = Places::new(flags.output.clone());
         let work = |finished: Finished| write(finished, &kernel, &places);
         let ran = session.run(&kernel, &inputs.objects, &output, &work, &mut |outcome| {
