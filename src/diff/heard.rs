@@ -48,7 +48,9 @@ impl<'l> Heard<'l> {
                 // Linux 7.3 explains a refusal after an empty line; the section itself has none.
                 let text = text.find("\n\n").map_or(text, |at| &text[..=at]);
                 let in_liveness = |line: &str| {
-                    ["topo_order[", TABLE, "recursive call from "].iter().any(|start| line.starts_with(start))
+                    line.starts_with("topo_order[")
+                        || line.starts_with(TABLE)
+                        || line.contains("recursive call from ")
                 };
                 (text, if text.lines().any(in_liveness) { Reach::Liveness } else { Reach::Nothing })
             }

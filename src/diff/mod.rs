@@ -10,10 +10,13 @@
 //! the whole table                     failed         mismatch
 //! topo_order, but no whole table      in liveness    the texts up to the statistics decide: match or mismatch
 //! topo_order, but no whole table      otherwise      mismatch
-//! nothing of liveness, and refused    any            rejected_early
+//! nothing of liveness, and refused    any            rejected_early (but see below)
 //! nothing of liveness, not refused    any            mismatch
 //! a beginning only (log cut, ENOMEM)  any            mismatch if the beginning differs, else not_loadable
 //! ```
+//!
+//! The first of liveness's own refusals, a recursive call, comes before `topo_order`: it is known by its message, or by
+//! the silence of a kernel that should have given it.
 mod difference;
 mod heard;
 
@@ -138,6 +141,17 @@ pub fn compare(loaded: &Loaded, said: &Said, dialect: Dialect, section: &Section
                 };
             }
             match (heard.reach, end) {
+                // The kernel refuses with the error that the model expects of the sorting of subprograms, but without
+                // the message: had an earlier pass refused, it would have said why.
+                (Reach::Nothing, End::Failed(error))
+                    if said.verdict == Verdict::Rejected
+                        && error.in_liveness()
+                        && error.message.is_some()
+                        && error.errno == said.errno
+                        && heard.last_words().is_empty() =>
+                {
+                    texts(None)
+                }
                 (Reach::Nothing, _) if said.verdict == Verdict::Rejected => {
                     Comparison::not_compared(Status::RejectedEarly, refusal(said, &heard))
                 }
