@@ -33,8 +33,9 @@ fn main() {
         return run_until_killed(&image);
     }
     type Test = fn(&Image);
-    let tests: [(&str, Test); 5] = [
+    let tests: [(&str, Test); 6] = [
         ("loads_the_corpus", loads_the_corpus),
+        ("one_bad_program_does_not_spoil_the_others", one_bad_program_does_not_spoil_the_others),
         ("tells_what_was_loaded", tells_what_was_loaded),
         (
             "a_killed_guest_costs_nothing_that_can_be_repeated",
@@ -161,6 +162,68 @@ fn tells_what_was_loaded(image: &Image) {
             assert!((insn.imm as usize) < loaded.maps.len(), "{program}: {insn:?}");
         }
     }
+}
+
+fn one_bad_program_does_not_spoil_the_others(image: &Image) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults.bpf.o");
+    let bytes = fs::read(path).expect("the object");
+    let named = |name: &str, bytes: &[u8], only: Option<&str>| Object {
+        name: name.to_string(),
+        bytes: bytes.into(),
+        only: only.map(|program| vec![program.to_string()]),
+    };
+    let objects = vec![
+        named("faults", &bytes, None),
+        named("alone", &bytes, Some("extension")),
+        named("text", b"hello", None),
+        named("empty", b"", None),
+        named("cut", &bytes[..bytes.len() / 2], None),
+    ];
+    let (mut found, mut not_opened) = (BTreeMap::new(), Vec::new());
+    run::run(image, objects, &Options::default(), &Cancel::new(), &mut |event| match event {
+        Event::Program { object, program, outcome } => {
+            found.insert(format!("{object}/{program}"), outcome);
+        }
+        Event::NotOpened { object, .. } => not_opened.push(object),
+        _ => {}
+    })
+    .expect("a run");
+    not_opened.sort();
+    assert_eq!(not_opened, ["cut", "empty", "text"]);
+    let told = |name: &str| match found.get(name) {
+        Some(Outcome::Loaded(both)) => format!("{:?}", both.1.verdict),
+        Some(Outcome::NotLoadable { reason }) => reason.clone(),
+        other => panic!("{name}: {other:?}"),
+    };
+    let expected = [
+        ("faults/uses_good_map", "Accepted"),
+        ("faults/optional", "Accepted"),
+        ("faults/uses_map_without_size", "Accepted"),
+        ("faults/uses_map_with_bad_key", "it uses the map `bad_key`, which cannot be created"),
+        ("faults/uses_map_of_no_type", "it uses the map `no_type`, which cannot be created"),
+        ("faults/refused", "Rejected"),
+        ("faults/extended", "Accepted"),
+        ("faults/extension", "Accepted"),
+        ("alone/extension", "Accepted"),
+        ("faults/extension_of_nothing", "no program of this object has such a function"),
+        ("faults/attaches_to_nothing", "does not say what the program attaches to"),
+        ("faults/attaches_to_what_is_not_there", "the kernel has no `no_such_function`"),
+        ("faults/unknown_section", "knows no program type for the section `whatever`"),
+        ("faults/implements_nothing", "no struct_ops map of the object uses the program"),
+        ("faults/says_much", "Accepted"),
+    ];
+    for (name, words) in expected {
+        assert!(told(name).contains(words), "{name}: {}", told(name));
+    }
+    assert_eq!(found.len(), expected.len());
+    let Some(Outcome::Loaded(both)) = found.get("faults/says_much") else { panic!("says_much is not there") };
+    let said = &both.1;
+    assert!(said.log.len() > 4 << 20 && !said.truncated, "{} bytes", said.log.len());
+    assert!(said.log.starts_with("func#0 @0") && said.log.contains("\nprocessed "));
+    let Some(Outcome::Loaded(both)) = found.get("alone/extension") else { panic!("extension is not there") };
+    let attach = both.0.attach.as_ref().expect("an extension attaches");
+    // BPF_PROG_TYPE_SCHED_CLS
+    assert_eq!((attach.name.as_str(), attach.target_prog_type), ("replaceable", Some(3)));
 }
 
 /// QEMU processes that this process or `parent` has started.

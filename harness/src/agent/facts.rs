@@ -20,14 +20,16 @@ pub(super) struct MapFacts {
 /// create.
 const POISONED_MAP_LOAD: i32 = 2_001_000_000;
 
+/// What is given to the kernel beside the program itself.
+pub(super) struct Given {
+    pub(super) prog_type: u32,
+    pub(super) expected_attach_type: u32,
+    pub(super) prog_flags: u32,
+    pub(super) attach: Option<Attach>,
+}
+
 /// Collects what goes to the verifier with the program, as it is given in `BPF_PROG_LOAD`.
-pub(super) fn loaded(
-    prepared: &Prepared,
-    program: &Program<'_>,
-    prog_type: u32,
-    prog_flags: u32,
-    attach: Option<Attach>,
-) -> Result<Loaded, String> {
+pub(super) fn loaded(prepared: &Prepared, program: &Program<'_>, given: Given) -> Result<Loaded, String> {
     let mut ids = Vec::new();
     let mut maps = Vec::new();
     let mut insns: Vec<Insn> = program.insns().iter().map(insn).collect();
@@ -56,10 +58,10 @@ pub(super) fn loaded(
     let exception_callback = exception_callback(prepared, program, &func_info);
     Ok(Loaded {
         insns,
-        prog_type,
-        expected_attach_type: program.expected_attach_type(),
-        prog_flags,
-        attach,
+        prog_type: given.prog_type,
+        expected_attach_type: given.expected_attach_type,
+        prog_flags: given.prog_flags,
+        attach: given.attach,
         maps,
         func_info,
         exception_callback,
@@ -83,6 +85,11 @@ fn func_info(prepared: &Prepared, program: &Program<'_>) -> Result<Vec<FuncInfo>
         })
     };
     program.func_info().iter().map(record).collect()
+}
+
+/// Whether the program has a function of that name.
+pub(super) fn has_function(prepared: &Prepared, program: &Program<'_>, name: &str) -> bool {
+    func_info(prepared, program).is_ok_and(|functions| functions.iter().any(|function| function.name == name))
 }
 
 fn exception_callback(prepared: &Prepared, program: &Program<'_>, func_info: &[FuncInfo]) -> Option<u32> {

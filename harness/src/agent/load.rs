@@ -73,10 +73,16 @@ pub(super) fn load(prepared: &Prepared, ready: &Ready, log: &mut LogBuffer) -> R
     let program = prepared.object.program(number).ok_or("the object has no such program")?;
     let target = Target::resolve(prepared, ready, &program)?;
     let prog_flags = program.flags() | section_flags(&program);
-    let loaded = facts::loaded(prepared, &program, program.prog_type(), prog_flags, target.attach)?;
+    let given = facts::Given {
+        prog_type: program.prog_type(),
+        expected_attach_type: expected_attach_type(&program),
+        prog_flags,
+        attach: target.attach,
+    };
+    let loaded = facts::loaded(prepared, &program, given)?;
     let options = LoadOptions {
         prog_type: program.prog_type(),
-        expected_attach_type: program.expected_attach_type(),
+        expected_attach_type: loaded.expected_attach_type,
         prog_flags,
         attach_btf_id: target.btf_id,
         attach_prog_fd: target.program.as_ref().map(|program| program.as_raw_fd()),
@@ -116,6 +122,16 @@ fn section_flags(program: &Program<'_>) -> u32 {
     flags
 }
 
+/// The attach type that libbpf gives; for USDT programs it changes the one of the section to that of links to
+/// several probes, where the kernel has them.
+fn expected_attach_type(program: &Program<'_>) -> u32 {
+    let section = program.section();
+    match section.split('/').next() {
+        Some("usdt" | "usdt.s") => sys::BPF_TRACE_UPROBE_MULTI,
+        _ => program.expected_attach_type(),
+    }
+}
+
 /// What a program attaches to, as `BPF_PROG_LOAD` wants it.
 #[derive(Default)]
 struct Target {
@@ -149,15 +165,16 @@ impl Target {
 /// The program that an extension replaces a function of: the first of the same object that has the function
 /// and that the kernel takes.
 fn extended(prepared: &Prepared, program: &Program<'_>, name: &str) -> Result<Target, String> {
-    for ready in &prepared.programs {
+    for ready in prepared.programs.iter().chain(&prepared.targets) {
         let Some(other) = prepared.object.program(ready.number as usize) else { continue };
-        if other.prog_type() == sys::BPF_PROG_TYPE_EXT || other.address() == program.address() {
+        let extends = other.prog_type() == sys::BPF_PROG_TYPE_EXT || other.address() == program.address();
+        if extends || !facts::has_function(prepared, &other, name) {
             continue;
         }
         let Ok(target) = Target::resolve(prepared, ready, &other) else { continue };
         let options = LoadOptions {
             prog_type: other.prog_type(),
-            expected_attach_type: other.expected_attach_type(),
+            expected_attach_type: expected_attach_type(&other),
             prog_flags: other.flags() | section_flags(&other),
             attach_btf_id: target.btf_id,
             attach_prog_fd: None,
@@ -169,7 +186,7 @@ fn extended(prepared: &Prepared, program: &Program<'_>, name: &str) -> Result<Ta
         let attach = Attach {
             name: name.to_string(),
             target_prog_type: Some(other.prog_type()),
-            target_attach_type: other.expected_attach_type(),
+            target_attach_type: expected_attach_type(&other),
         };
         return Ok(Target { btf_id, program: Some(fd), attach: Some(attach) });
     }

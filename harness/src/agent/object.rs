@@ -37,7 +37,9 @@ pub(super) struct Prepared {
     pub(super) object: Object,
     pub(super) license: CString,
     pub(super) programs: Vec<Ready>,
-    /// By name: maps that were left out, and why.
+    /// Programs that are not to be loaded for themselves: an extension may want to extend one of them.
+    pub(super) targets: Vec<Ready>,
+    /// By number: maps that were left out, and why.
     pub(super) left_out: HashMap<usize, String>,
     /// By name: the shape of the maps inside.
     pub(super) inner: HashMap<String, MapShape>,
@@ -70,11 +72,35 @@ impl Opened {
     pub(super) fn prepare(self, request: &Request) -> (Vec<Prepared>, Vec<(u32, String)>) {
         let mut reasons = Reasons::new();
         let wanted = self.wanted(request, &mut reasons);
+        let named: BTreeSet<u32> = wanted.iter().chain(reasons.keys()).copied().collect();
         let mut parts = Vec::new();
         if !wanted.is_empty() {
-            parts = self.prepare_wanted(request, wanted, &mut reasons);
+            let mut relocated = wanted.clone();
+            relocated.extend(self.targets(&wanted));
+            parts = self.prepare_wanted(request, relocated, &mut reasons);
         }
+        // What is prepared only as a target has no result of its own.
+        for part in &mut parts {
+            let (programs, targets) = std::mem::take(&mut part.programs)
+                .into_iter()
+                .partition(|ready| wanted.contains(&ready.number));
+            (part.programs, part.targets) = (programs, targets);
+        }
+        parts.retain(|part| !part.programs.is_empty());
+        reasons.retain(|number, _| named.contains(number));
         (parts, reasons.into_iter().collect())
+    }
+
+    /// The programs that the extensions among those wanted may extend.
+    fn targets(&self, wanted: &BTreeSet<u32>) -> Vec<u32> {
+        let types =
+            || (0..).zip(self.object.programs()).map(|(number, program)| (number, program.prog_type()));
+        let is_extension = |prog_type| prog_type == sys::BPF_PROG_TYPE_EXT;
+        if !types().any(|(number, prog_type)| wanted.contains(&number) && is_extension(prog_type)) {
+            return Vec::new();
+        }
+        let can_be = |prog_type| !is_extension(prog_type) && prog_type != sys::BPF_PROG_TYPE_UNSPEC;
+        types().filter(|(_, prog_type)| can_be(*prog_type)).map(|(number, _)| number).collect()
     }
 
     fn wanted(&self, request: &Request, reasons: &mut Reasons) -> BTreeSet<u32> {
@@ -263,6 +289,7 @@ impl Prepared {
             object,
             license: CString::new(request.license.replace('\0', "")).unwrap_or_default(),
             programs,
+            targets: Vec::new(),
             left_out: left_out.clone(),
             inner,
             maps: Mutex::default(),
