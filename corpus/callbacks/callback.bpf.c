@@ -188,6 +188,14 @@ PROG("socket", callback_lost)
 	    "r6 += 0;"
 	    "r1 = 4; r2 = r6; r3 = r10; r4 = 0;"
 	    CALL(loop)
+	    "r6 = context_in_r2 ll;"
+	    "r6 -= 0;"
+	    "r1 = 4; r2 = r6; r3 = r10; r4 = 0;"
+	    CALL(loop)
+	    "r6 = context_in_r2 ll;"
+	    "w6 = w6;"
+	    "r1 = 4; r2 = r6; r3 = r10; r4 = 0;"
+	    CALL(loop)
 	    "r2 = *(u64 *)(r10 - 8);"
 	    "r1 = 4; r3 = r10; r4 = 0;"
 	    CALL(loop)

@@ -112,6 +112,39 @@ PROG("socket", long_jumps)
 	    "3: r0 = 0; exit;");
 }
 
+/* Ends in a long jump backwards. */
+SUB(ends_in_long_jump)
+{
+	ASM("r0 = 0;"
+	    "if r1 == 0 goto 2f;"
+	    "1: exit;"
+	    "2: r0 = 1;"
+	    "gotol 1b;");
+}
+
+/* Ends in a short one. */
+SUB(ends_in_short_jump)
+{
+	ASM("r0 = 0;"
+	    "if r1 == 0 goto 2f;"
+	    "1: exit;"
+	    "2: r0 = 1;"
+	    "goto 1b;");
+}
+
+/* Subprograms may end in a jump. */
+PROG("socket", subprograms_ending_in_jumps)
+{
+	ASM("r1 = 0;"
+	    "call ends_in_long_jump;"
+	    "r1 = 0;"
+	    "call ends_in_short_jump;"
+	    "r1 = 0;"
+	    "goto 2f;"
+	    "1: r0 = 0; exit;"
+	    "2: gotol 1b;");
+}
+
 /* may_goto: two successors, uses no register, never decided though r0 is known. */
 PROG("socket", may_goto)
 {
@@ -251,6 +284,18 @@ PROG("socket", packet_loads)
 	    "r0 = *(u32 *)skb[0];"
 	    "r3 = *(u8 *)(r2 + 0);"
 	    "exit;");
+}
+
+/* A packet load sets r0, but the tracking leaves the pointer there. */
+PROG("socket", packet_load_keeps_pointer)
+{
+	ASM("r6 = r1;"
+	    "r0 = r10;"
+	    "r0 = *(u8 *)skb[0];"
+	    "r2 = *(u64 *)(r0 - 8);"
+	    "r3 = r10;"
+	    INSN(LD_IND_B, 0, 6, 0, 4)
+	    "r2 = *(u64 *)(r3 - 16);" RET0);
 }
 
 /* Packet loads in a subprogram that has pointers. */

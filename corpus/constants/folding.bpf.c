@@ -211,6 +211,55 @@ PROG("socket", not_readonly)
 	    "exit;");
 }
 
+/* Moves that sign-extend the address of a value: not known any more. */
+PROG("socket", readonly_address_extended)
+{
+	ASM("r0 = 0;"
+	    "r3 = last ll; r3 = (s8)r3;"
+	    "r2 = *(u32 *)(r3 + 0);" IS("r2 == 7")
+	    "r3 = last ll; r3 = (s16)r3;"
+	    "r2 = *(u32 *)(r3 + 0);" IS("r2 == 7")
+	    "r3 = last ll; r3 = (s32)r3;"
+	    "r2 = *(u32 *)(r3 + 0);" IS("r2 == 7")
+	    "r3 = last ll;" ADDR_SPACE_CAST(3, 3, 1)
+	    "r2 = *(u32 *)(r3 + 0);" IS("r2 == 7")
+	    "r3 = last ll; r3 = r3;"
+	    "r2 = *(u32 *)(r3 + 0);" IS("r2 == 7")
+	    "exit;");
+}
+
+/* Registers are unknown at the entry, not unvisited: joined with a constant they stay unknown. */
+SUB(unknown_at_entry)
+{
+	ASM("r0 = 0;"
+	    "if r1 == 0 goto +1;"
+	    "r6 = 5;" IS("r6 == 5")
+	    "exit;");
+}
+
+PROG("socket", entry_is_unknown)
+{
+	ASM("r0 = 0;"
+	    "if r1 == 0 goto +1;"
+	    "r7 = 5;" IS("r7 == 5")
+	    "r6 = 5;"
+	    "call unknown_at_entry;"
+	    "exit;");
+}
+
+/* A 64-bit constant whose upper half counts: brought into 32 bits by subtraction. */
+PROG("socket", wide_constant_brought_down)
+{
+	ASM("r0 = 0;"
+	    "r1 = 0x100000001 ll;"
+	    "r1 -= 0x7fffffff;" IS("r1 == 0x80000002")
+	    "r1 -= 0x7fffffff;" IS("r1 == 3")
+	    "r2 = 0x200000001 ll;"
+	    "r2 -= 0x7fffffff;"
+	    "r2 -= 0x7fffffff;" IS("r2 == 3")
+	    "exit;");
+}
+
 /* Calls end the constants in r0 to r5 and keep those in r6 to r9; subprograms begin with none. */
 SUB(knows_nothing)
 {

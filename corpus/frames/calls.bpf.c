@@ -134,6 +134,31 @@ PROG("socket", liveness_through_loop)
 	    "call read_late_in_loop;" RET0);
 }
 
+/*
+ * A loop with two entries. The read is visited before the place from where it is reached without a write: live
+ * at entry only after a second pass.
+ */
+SUB(read_by_way_of_second_entry)
+{
+	ASM("if r2 == 0 goto 1f;"
+	    "r3 = 0;"
+	    "goto 3f;"
+	    "1: *(u64 *)(r1 - 8) = 1;"
+	    "2: r3 = *(u64 *)(r1 - 8);"
+	    "if r3 == 0 goto 4f;"
+	    "3: r2 = 0;"
+	    "goto 2b;"
+	    "4: r0 = 0; exit;");
+}
+
+/* Liveness of a slot that needs a second pass to reach the call site. */
+PROG("socket", liveness_needs_second_pass)
+{
+	ASM("r1 = r10;"
+	    "r2 = 0;"
+	    "call read_by_way_of_second_entry;" RET0);
+}
+
 /* Reads through r1, writes through r2. */
 SUB(read_write)
 {

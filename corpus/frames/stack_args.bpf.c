@@ -144,6 +144,16 @@ PROG("socket", stack_args_and_constants)
 	    "call constant_over;" RET0);
 }
 
+/* An immediate stored as an argument is none, even while r0, which its unused source names, is a pointer. */
+PROG("socket", immediate_stack_arg)
+{
+	ASM("r0 = r10;"
+	    STACK_ARG_STX(-8, 0)
+	    STACK_ARG_STX(-16, 0)
+	    STACK_ARG_ST(-16, 1)
+	    "call take_stack_args;" RET0);
+}
+
 /* An imprecise pointer on the stack is an argument too. */
 PROG("socket", imprecise_stack_arg)
 {

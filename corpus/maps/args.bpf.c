@@ -13,6 +13,7 @@ DEFINE_MAP(array_4_40, BPF_MAP_TYPE_ARRAY, 4, 40, 4);
 DEFINE_MAP(hash_24_8, BPF_MAP_TYPE_HASH, 24, 8, 4);
 DEFINE_MAP(wide_64_200, BPF_MAP_TYPE_HASH, 64, 200, 4);
 DEFINE_MAP(odd_5_7, BPF_MAP_TYPE_HASH, 5, 7, 4);
+DEFINE_MAP(tiny_1_1, BPF_MAP_TYPE_HASH, 1, 1, 4);
 DEFINE_MAP(huge_512_600, BPF_MAP_TYPE_HASH, 512, 600, 4);
 struct {
 	int (*type)[BPF_MAP_TYPE_QUEUE];
@@ -123,6 +124,14 @@ PROG("socket", map_pointer_changed)
 	    "r1 += 0;"
 	    "r2 = r10; r2 += -128;"
 	    CALL(map_lookup_elem)
+	    "r1 = hash_12_20 ll;"
+	    "r1 -= 0;"
+	    "r2 = r10; r2 += -128;"
+	    CALL(map_lookup_elem)
+	    "r1 = hash_12_20 ll;"
+	    "w1 = w1;"
+	    "r2 = r10; r2 += -128;"
+	    CALL(map_lookup_elem)
 	    "r1 = hash_24_8 ll;"
 	    "*(u64 *)(r10 - 8) = r1;"
 	    "r1 = *(u64 *)(r10 - 8);"
@@ -139,6 +148,29 @@ PROG("socket", no_map_at_all)
 	    CALL(map_update_elem)
 	    "r2 = r10; r2 += -16;"
 	    CALL(map_peek_elem) RET0);
+}
+
+/* Maps, but none with keys or values: as if there were none. */
+PROG("socket", maps_without_sizes)
+{
+	ASM("r6 = ring ll;"
+	    "r1 = 0;"
+	    "r2 = r10; r2 += -32;"
+	    "r3 = r10; r3 += -128;"
+	    "r4 = 0;"
+	    CALL(map_update_elem) RET0);
+}
+
+/* The largest key and value have one byte. */
+PROG("socket", maps_with_sizes_of_one)
+{
+	ASM("r6 = tiny_1_1 ll;"
+	    "r7 = ring ll;"
+	    "r1 = 0;"
+	    "r2 = r10; r2 += -32;"
+	    "r3 = r10; r3 += -128;"
+	    "r4 = 0;"
+	    CALL(map_update_elem) RET0);
 }
 
 /* An unknown map (the result of a lookup): the inner map's sizes count. */
