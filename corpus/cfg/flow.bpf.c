@@ -229,6 +229,7 @@ PROG("socket", tail_call_without_exit)
 SUB(tail_call_forever)
 {
 	ASM("r6 = r1;"
+	    "r9 = 5;"
 	    "1: r1 = r6;"
 	    "r2 = programs ll;"
 	    "r3 = 0;"
@@ -236,10 +237,14 @@ SUB(tail_call_forever)
 	    "goto 1b;");
 }
 
-/* A subprogram without an exit that makes tail calls: live registers of instruction 0 come in. */
+/*
+ * A subprogram without an exit that makes tail calls: live registers of instruction 0 come in, and its constants
+ * do not go out, since the program begins with none.
+ */
 PROG("socket", tail_call_in_endless_subprogram)
 {
-	ASM("r6 = r1;"
+	ASM("if r9 == 5 goto +0;"
+	    "r6 = r1;"
 	    "if r3 == 0 goto +1;"
 	    "call tail_call_forever;" RET0);
 }
