@@ -304,7 +304,7 @@ fn without_qemu_the_recorded_captures_are_compared() {
     let done = livediff(folder.path(), &["diff"]).exits(0);
     let first = done.stdout.lines().next().unwrap_or_default();
     assert!(first.starts_with("No kernel can be run here") && first.contains("recorded captures"), "{first}");
-    done.says("1 programs: 1 match");
+    done.says("1 program: 1 match");
     // A kernel that was asked for is not replaced.
     let image = folder.path().join("bzImage");
     fs::write(&image, b"no kernel").unwrap();

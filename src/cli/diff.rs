@@ -213,7 +213,7 @@ impl Run<'_> {
                 let ignored = inputs.found_captures.len();
                 if ignored > 0 {
                     self.say(format_args!(
-                        "{ignored} captures beside the objects were not replayed; --replay compares with them."
+                        "Captures beside the objects that were not replayed: {ignored}; --replay compares with them."
                     ));
                 }
                 if !inputs.captures.is_empty() && !self.config.session.cancel.is_cancelled() {
@@ -273,10 +273,10 @@ impl Run<'_> {
             rows: Vec::new(),
         };
         self.say(format_args!(
-            "Linux {} (dialect {}): {} objects",
+            "Linux {} (dialect {}): {}",
             terminal::printable(&run.release),
             run.dialect,
-            config.inputs.objects.len() + config.inputs.broken.len()
+            terminal::counted(config.inputs.objects.len() + config.inputs.broken.len(), "object")
         ));
         for (object, reason) in &config.inputs.broken {
             if config.session.filter.wants(object, "") {

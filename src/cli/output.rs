@@ -21,7 +21,7 @@ impl Output {
     pub(crate) fn new(to_stderr: bool) -> Output {
         // Hides itself where standard error is no terminal.
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}] {wide_bar} {pos}/{len}");
+        let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}] {bar:30} {pos}/{len}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Output { to_stderr, bar }
     }

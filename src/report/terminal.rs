@@ -93,13 +93,13 @@ pub fn summary(out: &mut dyn Write, kernels: &[KernelRun], elapsed: Duration) ->
     let status = style(if mismatch > 0 { Status::Mismatch } else { Status::Match });
     writeln!(
         out,
-        "\n{HEADING}Summary{HEADING:#} [{:.1} s] {} programs: {status}{matching} match, {mismatch} mismatch{status:#}, \
-         {} not compared; {} instructions, {} log lines compared",
+        "\n{HEADING}Summary{HEADING:#} [{:.1} s] {}: {status}{matching} match, {mismatch} mismatch{status:#}, \
+         {} not compared; {}, {} compared",
         elapsed.as_secs_f64(),
-        totals.all(),
+        counted(totals.all(), "program"),
         totals.not_compared(),
-        totals.insns,
-        totals.lines,
+        counted(totals.insns, "instruction"),
+        counted(totals.lines, "log line"),
     )
 }
 
@@ -153,6 +153,11 @@ fn table(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// `1 program`, `2 programs`.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Text with control characters made visible, tabs kept.
