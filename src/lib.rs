@@ -1,6 +1,8 @@
 //! The BPF verifier's stack and register liveness analysis, as Linux computes it.
 #![forbid(unsafe_code)]
 pub mod bpf;
+#[cfg(feature = "cli")]
+pub mod corpus;
 pub mod diff;
 pub mod log;
 #[cfg(feature = "cli")]

@@ -1,0 +1,3 @@
+//! Getting programs to compare: objects that others have built.
+
+pub mod carve;
