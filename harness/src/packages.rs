@@ -6,6 +6,7 @@
 //! fetching is asked for.
 
 mod apt;
+mod source;
 mod version;
 
 use crate::{cache, image::Image};
@@ -48,6 +49,11 @@ pub enum StoreError {
     Apt { reason: String },
     #[error("no packaged kernel is {wanted}; there are {known}. {WAY_OUT}")]
     NotPackaged { wanted: String, known: String },
+    #[error(
+        "no package offers the source {package}. A kernel source tree that is already here can be given with \
+         `--source TREE`"
+    )]
+    NoSource { package: String },
     #[error("the package {package} is of no use: {reason}. {WAY_OUT}")]
     BadPackage { package: String, reason: String },
 }

@@ -129,6 +129,14 @@ impl Apt {
         Ok(found.into_iter().collect())
     }
 
+    /// The versions that there are of one package.
+    pub(super) fn versions(&self, package: &str) -> Result<Vec<String>, StoreError> {
+        let table = self.run("apt-cache", ["madison", package], None)?;
+        let column = |line: &str| Some(line.split('|').nth(1)?.trim().to_string());
+        // Source packages of that name would be listed too.
+        Ok(table.lines().filter(|line| line.trim_end().ends_with("Packages")).filter_map(column).collect())
+    }
+
     /// Downloads one version of a package into the folder `work` and unpacks it; returns where.
     pub(super) fn fetch(&self, package: &str, version: &str, work: &Path) -> Result<PathBuf, StoreError> {
         self.run("apt-get", ["download", "-q", &format!("{package}={version}")], Some(work))?;
