@@ -310,3 +310,33 @@ fn without_qemu_the_recorded_captures_are_compared() {
     fs::write(&image, b"no kernel").unwrap();
     livediff(folder.path(), &["diff", "corpus", "--kernel", "bzImage"]).exits(2);
 }
+
+#[test]
+fn corpus_carve_finds_what_other_files_embed() {
+    let place = tempfile::tempdir().unwrap();
+    let object = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/stack/access.bpf.o")).unwrap();
+    fs::create_dir(place.path().join("bin")).unwrap();
+    let program = [b"some code".as_slice(), &object, b"more", &object[..100]].concat();
+    fs::write(place.path().join("bin/tool"), &program).unwrap();
+    let names = || {
+        let list = fs::read_dir(place.path().join("out")).unwrap();
+        list.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+    };
+
+    let carve = ["corpus", "carve", "bin", "-o", "out"];
+    livediff(place.path(), &carve)
+        .exits(0)
+        .says("from bin/tool")
+        .complains("1 objects in 1 files, 1 damaged");
+    let [carved]: [PathBuf; 1] = names().try_into().unwrap();
+    assert_eq!(fs::read(&carved).unwrap(), object);
+    assert!(carved.to_str().unwrap().contains("out/tool-"), "{carved:?}");
+
+    livediff(place.path(), &carve).exits(0).complains("1 there already");
+    assert_eq!(names(), [carved]);
+
+    // Nothing found is nothing decided.
+    fs::write(place.path().join("bin/tool"), "no object").unwrap();
+    livediff(place.path(), &carve).exits(2).complains("no BPF object found");
+    livediff(place.path(), &["corpus", "carve", "missing", "-o", "out"]).exits(2).complains("missing");
+}

@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Record(RecordFlags),
     /// List, fetch and inspect kernels.
     Kernel(KernelFlags),
+    /// Get programs to compare: carve them out of files, build the kernel's own.
+    Corpus(CorpusFlags),
 }
 
 #[derive(Debug, Args)]
@@ -119,5 +121,61 @@ pub(crate) enum KernelCommand {
     Info {
         /// A series, a version, or the path of an image.
         kernel: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CorpusFlags {
+    #[command(subcommand)]
+    pub(crate) command: CorpusCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CorpusCommand {
+    /// Find the BPF objects that programs, libraries and archives embed, and write each of them once.
+    Carve {
+        /// Files, and folders to search. Packages and compressed files have to be unpacked first.
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<PathBuf>,
+
+        /// The folder to write to: `DIR/<file>-<program>.bpf.o`.
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
+    /// Build objects from sources of others.
+    Import {
+        #[command(subcommand)]
+        what: ImportCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Build the BPF programs in the kernel's source: its selftests, schedulers, HID fixes and samples.
+    ///
+    /// Needs clang 19 or later, gcc, make, python3, libelf-dev and zlib1g-dev. What is up to date is not built
+    /// again. DIR/IMPORT.json says of every file what was built, or why not.
+    Selftests {
+        /// The kernel whose types the programs are built against: a series (`7.2`), a version (`7.2.12`), or the
+        /// path of an image.
+        #[arg(long, value_name = "KERNEL", default_value = super::kernels::DEFAULT)]
+        kernel: String,
+
+        /// The kernel source: a folder, a tarball or a linux-source package [default: the packaged source of the
+        /// kernel's series, fetched on first use].
+        #[arg(long, value_name = "TREE")]
+        source: Option<PathBuf>,
+
+        /// The folder to write to: `DIR/<group>/<file>.bpf.o`.
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+
+        /// Which flavors of the BPF selftests to build, separated by commas: v3, cpuv4, no_alu32 [default: v3,cpuv4].
+        #[arg(long, value_name = "LIST")]
+        flavors: Option<String>,
+
+        /// Compilers at a time [default: the number of processors].
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+        jobs: Option<u32>,
     },
 }

@@ -1,4 +1,5 @@
 //! The command line: flags become a configuration before any work begins, then one file per subcommand.
+mod corpus;
 mod diff;
 mod exit;
 mod flags;
@@ -20,6 +21,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Diff(flags) => diff::run(flags),
         Command::Record(flags) => record::run(flags),
         Command::Kernel(flags) => kernel::run(flags),
+        Command::Corpus(flags) => corpus::run(flags),
     };
     let exit = outcome.unwrap_or_else(|error| {
         let label = anstyle::AnsiColor::Red.on_default().bold();
