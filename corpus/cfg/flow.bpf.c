@@ -389,6 +389,32 @@ PROG("socket", exit_becomes_unreachable)
 	    "call leaf_c;" RET0);
 }
 
+/* A loop whose jump back is decided against is none; one decided for is one, without its way out. */
+PROG("socket", loops_cut_by_constants)
+{
+	ASM("r6 = 0;"
+	    "r7 = 0;"
+	    "1: r7 += 1;"
+	    "if r6 != 0 goto 1b;"
+	    "2: r7 += 2;"
+	    "if r1 == 0 goto 3f;"
+	    "if r6 == 0 goto 2b;"
+	    "3: r0 = 0; exit;");
+}
+
+/* A loop in dead code has a number all the same, a later one than what is reached first. */
+PROG("socket", loop_in_dead_code)
+{
+	ASM("r6 = 0;"
+	    "r7 = 0;"
+	    "if r6 == 0 goto 2f;"
+	    "1: r7 += 1;"
+	    "if r7 < 3 goto 1b;"
+	    "2: r8 = 0;"
+	    "3: r8 += 1;"
+	    "if r8 < 3 goto 3b;" RET0);
+}
+
 /* Liveness of registers through loops and branches. */
 PROG("socket", registers_through_loops)
 {

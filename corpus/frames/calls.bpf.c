@@ -298,6 +298,66 @@ PROG("socket", merge_disjoint_frames)
 	    "call call_touch_one_with_own;" RET0);
 }
 
+/* Stores through its own frame or what it was given: a mask of frames, or two offsets of its own. */
+SUB(store_own_or_given)
+{
+	ASM("r2 = r10; r2 += -8;"
+	    "if r3 == 0 goto +1;"
+	    "r2 = r1;"
+	    "*(u64 *)(r2 + 0) = 1;"
+	    "r0 = *(u64 *)(r4 - 64);" RET0);
+}
+
+SUB(call_store_own_or_given)
+{
+	ASM("call store_own_or_given;" RET0);
+}
+
+/* Two chains that differ in what they do to the callee's own frame: that frame is merged as well. */
+PROG("socket", merge_own_frame)
+{
+	ASM("r1 = r10; r1 += -8; r3 = 0; r4 = r10;"
+	    "call call_store_own_or_given;"
+	    "r1 = 0; r3 = 0; r4 = r10;"
+	    "call call_store_own_or_given;" RET0);
+}
+
+/* The same two chains the other way round. */
+PROG("socket", merge_own_frame_reversed)
+{
+	ASM("r1 = 0; r3 = 0; r4 = r10;"
+	    "call call_store_own_or_given;"
+	    "r1 = r10; r1 += -8; r3 = 0; r4 = r10;"
+	    "call call_store_own_or_given;" RET0);
+}
+
+/* The same call site at depths 1, 2 and 3: three instances, printed in the order of their depths. */
+SUB(one_deeper)
+{
+	ASM("r2 = r10;"
+	    "call read_write;" RET0);
+}
+
+SUB(two_deeper)
+{
+	ASM("call one_deeper;" RET0);
+}
+
+SUB(three_deeper)
+{
+	ASM("call two_deeper;" RET0);
+}
+
+PROG("socket", same_call_site_at_three_depths)
+{
+	ASM("r1 = r10; r1 += -8;"
+	    "call three_deeper;"
+	    "r1 = r10; r1 += -16;"
+	    "call one_deeper;"
+	    "r1 = r10; r1 += -24;"
+	    "call two_deeper;" RET0);
+}
+
 /* A branch that is reached with one argument and pruned with none: marks differ by pass. */
 SUB(read_or_write)
 {

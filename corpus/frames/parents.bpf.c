@@ -101,6 +101,32 @@ PROG("socket", fill_from_grandparent)
 	    "*(u64 *)(r10 - 8) = r10;" RET0);
 }
 
+/* Spills what it is given, and lets a callee fill it. */
+SUB(fill_given)
+{
+	ASM("r2 = *(u64 *)(r1 - 8);"
+	    "*(u64 *)(r2 + 0) = 1;"
+	    "r0 = *(u64 *)(r2 - 8);" RET0);
+}
+
+SUB(spill_given)
+{
+	ASM("*(u64 *)(r10 - 8) = r1;"
+	    "r1 = r10;"
+	    "call fill_given;" RET0);
+}
+
+/* The slots at a call site are those of the analysis at work, not those of an earlier one. */
+PROG("socket", fill_from_parent_analysed_again)
+{
+	ASM("r1 = r10; r1 += -32;"
+	    "call spill_given;"
+	    "r1 = r10; r1 += -64;"
+	    "call spill_given;"
+	    "r1 = 0; r2 = r10;"
+	    "call spill_given;" RET0);
+}
+
 /* Fills through two offsets of the parent's frame, and a spilled pointer to the parent's parent. */
 SUB(fill_two_offsets)
 {
