@@ -42,7 +42,7 @@ fn captures() -> Vec<Capture> {
 }
 
 fn dialect(capture: &Capture) -> Dialect {
-    Dialect::from_name(&capture.kernel.dialect).expect("a dialect")
+    Dialect::from_id(&capture.kernel.dialect).expect("a dialect")
 }
 
 #[test]

@@ -46,9 +46,12 @@ struct Tables {
 fn tables(dialect: Dialect) -> Tables {
     match dialect {
         // The differences of the others are still to come.
-        Dialect::Fed53dbcdb | Dialect::V7_1 | Dialect::V7_2 | Dialect::V7_3 => {
-            Tables { hooks: v7_2::HOOKS, sets: v7_2::SETS, filtered: v7_2::FILTERED }
-        }
+        Dialect::Dynamic
+        | Dialect::Dynamic6_18
+        | Dialect::Fed53dbcdb
+        | Dialect::V7_1
+        | Dialect::V7_2
+        | Dialect::V7_3 => Tables { hooks: v7_2::HOOKS, sets: v7_2::SETS, filtered: v7_2::FILTERED },
     }
 }
 

@@ -389,7 +389,7 @@ fn replayed(path: &Path, config: &Config) -> Result<Option<((String, String), Ro
         return Ok(None);
     }
     let kernel = (capture.kernel.release.clone(), capture.kernel.dialect.clone());
-    let Some(dialect) = Dialect::from_name(&kernel.1) else {
+    let Some(dialect) = Dialect::from_id(&kernel.1) else {
         bail!("{}: recorded for dialect `{}`, which this program does not know", path.display(), kernel.1);
     };
     let row = judged(capture.object, capture.program, &capture.loaded, &capture.said, dialect);

@@ -70,7 +70,7 @@ fn write(finished: Finished, kernel: &Kernel, places: &Places) -> Result<(), (St
     let (loaded, said) = *pair;
     let identity = livediff_capture::Kernel {
         release: kernel.image.release.clone(),
-        dialect: kernel.dialect.to_string(),
+        dialect: kernel.dialect.id().to_owned(),
     };
     let path = places.place(&kernel.image.release, &object, &program);
     let capture =

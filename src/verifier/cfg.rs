@@ -5,7 +5,7 @@
 //!               = fall-through(i) ++ target(i)      else, as the opcode has them
 //! postorder     = depth-first postorder of each subprogram in turn, over successors
 //! scc(i)        = number of i's component of the graph, in the order in which components are finished;
-//!                 0 if i is alone in it, has no edge to itself and runs no callback
+//!                 0 if i is alone in it, has no edge to itself and is no call that counts as a loop
 //! ```
 
 use livediff_capture::insn::{class, func, jmp};
@@ -64,7 +64,9 @@ pub(crate) fn check_cfg(program: &mut Program<'_>, listener: &mut dyn Listener) 
         }
         idx += 1;
     }
-    add_hidden_exits(program);
+    if program.dialect.choices().hidden_exits {
+        add_hidden_exits(program);
+    }
     Ok(())
 }
 
@@ -289,7 +291,7 @@ pub(crate) fn compute_scc(program: &mut Program<'_>) {
             }
             let is_loop = component.last() != Some(&idx)
                 || successors.as_slice().contains(&idx)
-                || program.calls_callback(idx);
+                || program.dialect.choices().callbacks_are_loops && program.calls_callback(idx);
             while let Some(member) = component.pop() {
                 low[member as usize] = FINISHED;
                 if is_loop {

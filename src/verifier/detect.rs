@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! struct func_instance                     with                            dialect
-//! callchain, must_write_dropped            no struct arg_track             the dynamic analysis of 6.18 to 7.0
+//! callchain, must_write_dropped            no struct arg_track             dynamic, 6.18 to 7.0; that of 6.18 if there
+//!                                                                          is no struct bpf_iarray either
 //! callchain, must_write_dropped            struct arg_track                fed53dbcdb
 //! must_write_initialized, frames[8]        struct insn_live_regs of u16    7.1
 //! must_write_initialized, frames[16]       struct insn_live_regs of u16    7.2
@@ -20,12 +21,6 @@ pub enum DetectError {
         "its BTF has no struct func_instance: the kernel is older than 6.18, or was built without the BPF verifier"
     )]
     None,
-    /// The analysis observes the path walk instead of computing from the program.
-    #[error(
-        "its liveness analysis is the one of 6.18 to 7.0, which the verifier makes while it walks the paths; \
-         no model can tell it from the program alone. Use a kernel of series 7.1 or later"
-    )]
-    Dynamic,
     /// Something else than any dialect has.
     #[error("its liveness analysis is of no generation that this program knows: {seen}")]
     Unknown {
@@ -39,7 +34,10 @@ impl Dialect {
     pub fn detect(btf: &Btf<'_>) -> Result<Dialect, DetectError> {
         let evidence = Evidence::find(btf).ok_or(DetectError::None)?;
         match evidence {
-            Evidence { callchain: true, arg_track: false, .. } => Err(DetectError::Dynamic),
+            Evidence { callchain: true, arg_track: false, jump_tables: false, .. } => {
+                Ok(Dialect::Dynamic6_18)
+            }
+            Evidence { callchain: true, arg_track: false, .. } => Ok(Dialect::Dynamic),
             Evidence { callchain: true, arg_track: true, .. } => Ok(Dialect::Fed53dbcdb),
             Evidence { must_write_initialized: true, frames: Some(8), live_regs: Some(2), .. } => {
                 Ok(Dialect::V7_1)
@@ -62,6 +60,8 @@ struct Evidence {
     callchain: bool,
     /// `struct arg_track`.
     arg_track: bool,
+    /// `struct bpf_iarray`.
+    jump_tables: bool,
     /// `func_instance.must_write_initialized`.
     must_write_initialized: bool,
     /// Elements of `func_instance.frames`.
@@ -80,6 +80,7 @@ impl Evidence {
         Some(Evidence {
             callchain: member("callchain").is_some() && member("must_write_dropped").is_some(),
             arg_track: structure("arg_track").is_some(),
+            jump_tables: structure("bpf_iarray").is_some(),
             must_write_initialized: member("must_write_initialized").is_some(),
             frames: frames.map(|array| array.nelems),
             live_regs: live_regs.and_then(|member| btf.resolve_size(member.type_id)),
@@ -148,7 +149,9 @@ mod tests {
         let frames8 = ("func_instance", &[("frames", Array(8)), ("must_write_initialized", U16)][..]);
         let frames16 = ("func_instance", &[("must_write_initialized", U16), ("frames", Array(16))][..]);
         assert_eq!(detect(&[("other", &[])]), Err(DetectError::None));
-        assert_eq!(detect(&[chains, regs16]), Err(DetectError::Dynamic));
+        let jump_tables = ("bpf_iarray", &[("cnt", U32)][..]);
+        assert_eq!(detect(&[chains, regs16]), Ok(Dialect::Dynamic6_18));
+        assert_eq!(detect(&[chains, jump_tables, regs16]), Ok(Dialect::Dynamic));
         assert_eq!(detect(&[chains, arg_track, regs16]), Ok(Dialect::Fed53dbcdb));
         assert_eq!(detect(&[frames8, arg_track, regs16]), Ok(Dialect::V7_1));
         assert_eq!(detect(&[frames16, arg_track, regs16]), Ok(Dialect::V7_2));

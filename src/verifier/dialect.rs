@@ -7,6 +7,11 @@ use std::fmt;
 /// A generation of the kernel's liveness analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
+    /// Linux 6.18 to 7.0: stack liveness is observed while the verifier walks the paths, and so no matter of what
+    /// was loaded alone; the registers are.
+    Dynamic,
+    /// Linux 6.18, the first of these: control flow without jump tables, and so without hidden exits.
+    Dynamic6_18,
     /// Commit fed53dbcdb of April 2026, on the way to 7.1 and never released: instances by call chain.
     Fed53dbcdb,
     /// Linux 7.1: instances by call site and depth.
@@ -29,6 +34,8 @@ pub(crate) enum OffsetSum {
 /// How stack liveness is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StackLiveness {
+    /// It is not: the path walk observes it.
+    Observed,
     /// By whole call chain, with must_write handed to the caller.
     ByCallChain,
     /// By call site and depth.
@@ -38,8 +45,12 @@ pub(crate) enum StackLiveness {
 /// What the passes of a dialect do where dialects differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Choices {
-    /// The name of the dialect.
+    /// The name of the generation.
     pub(crate) name: &'static str,
+    /// The name of the dialect, which tells it from all others.
+    pub(crate) id: &'static str,
+    /// Registers that do not exist are refused before liveness is computed, not by the path walk.
+    pub(crate) checks_registers: bool,
     /// Frames in the longest call chain (`MAX_CALL_FRAMES`).
     pub(crate) max_call_frames: u8,
     /// Instructions based on r11 pass arguments on the stack.
@@ -59,6 +70,14 @@ pub(crate) struct Choices {
     pub(crate) descend_without_fp: bool,
     /// The first subprogram is analysed before all others, and then once more in its turn if it is global.
     pub(crate) first_subprog_first: bool,
+    /// Constants are found, decided branches are rewritten and subprograms sorted before liveness is computed.
+    pub(crate) folds_constants: bool,
+    /// A tail call, LD_ABS and LD_IND have an edge to the last exit of their subprogram.
+    pub(crate) hidden_exits: bool,
+    /// A call that runs a callback is a loop.
+    pub(crate) callbacks_are_loops: bool,
+    /// A line is printed each time that kernel function 0 is asked for.
+    pub(crate) complains_of_kfunc_zero: bool,
     /// The upper halves of registers are tracked for themselves.
     pub(crate) register_halves: bool,
     /// The name of a subprogram is printed by way of a buffer of 320 bytes, and nothing for one without a name.
@@ -69,6 +88,8 @@ pub(crate) struct Choices {
 
 const V7_2: Choices = Choices {
     name: "7.2",
+    id: "7.2",
+    checks_registers: true,
     max_call_frames: 16,
     stack_args: true,
     param_regs: 5,
@@ -78,17 +99,24 @@ const V7_2: Choices = Choices {
     stack_liveness: StackLiveness::ByCallsite,
     descend_without_fp: false,
     first_subprog_first: false,
+    folds_constants: true,
+    hidden_exits: true,
+    callbacks_are_loops: true,
+    complains_of_kfunc_zero: true,
     register_halves: false,
     subprog_label_is_buffered: true,
     kfunc_zero_name: "",
 };
 
-const V7_3: Choices = Choices { name: "7.3", register_halves: true, kfunc_zero_name: "<error>", ..V7_2 };
+const V7_3: Choices =
+    Choices { name: "7.3", id: "7.3", register_halves: true, kfunc_zero_name: "<error>", ..V7_2 };
 
-const V7_1: Choices = Choices { name: "7.1", max_call_frames: 8, stack_args: false, param_regs: 10, ..V7_2 };
+const V7_1: Choices =
+    Choices { name: "7.1", id: "7.1", max_call_frames: 8, stack_args: false, param_regs: 10, ..V7_2 };
 
 const FED53DBCDB: Choices = Choices {
     name: "fed53dbcdb",
+    id: "fed53dbcdb",
     offset_sum: OffsetSum::Marked,
     uncertain_store_forgets: true,
     store_through_imprecise: false,
@@ -99,12 +127,28 @@ const FED53DBCDB: Choices = Choices {
     ..V7_1
 };
 
+const DYNAMIC: Choices = Choices {
+    name: "dynamic",
+    id: "dynamic",
+    stack_liveness: StackLiveness::Observed,
+    checks_registers: false,
+    folds_constants: false,
+    complains_of_kfunc_zero: false,
+    ..V7_1
+};
+
+const DYNAMIC_6_18: Choices =
+    Choices { id: "dynamic-6.18", hidden_exits: false, callbacks_are_loops: false, ..DYNAMIC };
+
 impl Dialect {
     /// Every dialect, oldest first.
-    pub const ALL: [Dialect; 4] = [Dialect::Fed53dbcdb, Dialect::V7_1, Dialect::V7_2, Dialect::V7_3];
+    pub const ALL: [Dialect; 5] =
+        [Dialect::Dynamic, Dialect::Fed53dbcdb, Dialect::V7_1, Dialect::V7_2, Dialect::V7_3];
 
     pub(crate) fn choices(self) -> &'static Choices {
         match self {
+            Dialect::Dynamic => &DYNAMIC,
+            Dialect::Dynamic6_18 => &DYNAMIC_6_18,
             Dialect::Fed53dbcdb => &FED53DBCDB,
             Dialect::V7_1 => &V7_1,
             Dialect::V7_2 => &V7_2,
@@ -112,9 +156,14 @@ impl Dialect {
         }
     }
 
-    /// The dialect of this name.
-    pub fn from_name(name: &str) -> Option<Dialect> {
-        Dialect::ALL.into_iter().find(|dialect| dialect.choices().name == name)
+    /// The name that captures keep: as displayed, but for dialects that share a generation.
+    pub fn id(self) -> &'static str {
+        self.choices().id
+    }
+
+    /// The dialect with this [`Dialect::id`].
+    pub fn from_id(id: &str) -> Option<Dialect> {
+        Dialect::ALL.into_iter().find(|dialect| dialect.id() == id)
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Analysis<'a> {
 /// The stack liveness of a program, in the form of its dialect.
 #[derive(Clone, Debug)]
 pub enum Stack {
+    /// It is not known from what was loaded alone: Linux 6.18 to 7.0.
+    Observed,
     /// Every instance, ascending by call site, then depth: Linux 7.1 and later.
     ByCallsite(Vec<Instance>),
     /// By call chain: commit fed53dbcdb.
@@ -78,12 +80,14 @@ pub fn analyze<'a>(
     check_insns(&program)?;
     cfg::check_cfg(&mut program, listener)?;
     cfg::compute_postorder(&mut program);
-    const_fold::compute_const_regs(&mut program);
-    const_fold::prune_dead_branches(&mut program)?;
-    subprogs::sort_subprogs(&mut program)?;
-    if listens {
-        for (position, &subprog) in program.topo_order.iter().enumerate() {
-            listener.event(&program, Event::TopoOrder { position: position as u32, subprog });
+    if dialect.choices().folds_constants {
+        const_fold::compute_const_regs(&mut program);
+        const_fold::prune_dead_branches(&mut program)?;
+        subprogs::sort_subprogs(&mut program)?;
+        if listens {
+            for (position, &subprog) in program.topo_order.iter().enumerate() {
+                listener.event(&program, Event::TopoOrder { position: position as u32, subprog });
+            }
         }
     }
     cfg::compute_scc(&mut program);
@@ -94,6 +98,7 @@ pub fn analyze<'a>(
         }
     }
     let stack = match dialect.choices().stack_liveness {
+        StackLiveness::Observed => Stack::Observed,
         StackLiveness::ByCallsite => {
             let mut instances = ByCallsite::default();
             subprog_args::compute_subprog_arg_access(&program, &mut instances, listener)?;
@@ -117,14 +122,15 @@ pub fn analyze<'a>(
 fn check_insns(program: &Program<'_>) -> Result<(), Error> {
     use livediff_capture::insn::REG_FP;
     let fail = |message: String| Err(Error::new(Pass::ResolveInsns, error::errno::EINVAL, message));
-    let stack_args = program.dialect.choices().stack_args;
+    let choices = program.dialect.choices();
+    let (stack_args, checks_registers) = (choices.stack_args, choices.checks_registers);
     let mut insns = program.insns.iter();
     while let Some(insn) = insns.next() {
         let stores_arg = stack_args && (insn.is_stack_arg_st() || insn.is_stack_arg_stx());
-        if insn.dst_reg > REG_FP && !stores_arg {
+        if checks_registers && insn.dst_reg > REG_FP && !stores_arg {
             return fail(format!("R{} is invalid", insn.dst_reg));
         }
-        if insn.src_reg > REG_FP && !(stack_args && insn.is_stack_arg_ldx()) {
+        if checks_registers && insn.src_reg > REG_FP && !(stack_args && insn.is_stack_arg_ldx()) {
             return fail(format!("R{} is invalid", insn.src_reg));
         }
         if insn.is_ldimm64() {

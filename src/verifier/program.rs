@@ -145,9 +145,9 @@ impl<'a> Program<'a> {
     }
 
     /// A call of kernel function 0, which is no function. The verifier takes it until it knows that the call is
-    /// reached, and complains each time that it asks what is called (`fetch_kfunc_meta`).
+    /// reached, and may complain each time that it asks what is called (`fetch_kfunc_meta`).
     pub(crate) fn is_invalid_kfunc_call(&self, insn: &Insn) -> bool {
-        insn.is_kfunc_call() && insn.imm <= 0
+        insn.is_kfunc_call() && insn.imm <= 0 && self.dialect.choices().complains_of_kfunc_zero
     }
 
     /// What is known of the kfunc that `insn` calls.

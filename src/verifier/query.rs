@@ -44,6 +44,7 @@ impl Analysis<'_> {
             return false;
         }
         let instances = match &self.stack {
+            Stack::Observed => return true,
             Stack::ByCallsite(instances) => instances,
             Stack::ByCallChain(chains) => {
                 return chains.stack_slot_alive(&self.program, frames, insn, frame, half_slot);

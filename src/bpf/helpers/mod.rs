@@ -26,7 +26,12 @@ struct Tables {
 fn tables(dialect: Dialect) -> Tables {
     match dialect {
         // The differences of the others are still to come.
-        Dialect::Fed53dbcdb | Dialect::V7_1 | Dialect::V7_2 | Dialect::V7_3 => Tables {
+        Dialect::Dynamic
+        | Dialect::Dynamic6_18
+        | Dialect::Fed53dbcdb
+        | Dialect::V7_1
+        | Dialect::V7_2
+        | Dialect::V7_3 => Tables {
             names: &v7_2::NAMES,
             prog_types: v7_2::PROG_TYPES,
             struct_ops: v7_2::STRUCT_OPS_KINDS,
