@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! struct func_instance                     with                            dialect
-//! callchain, must_write_dropped            no struct arg_track             dynamic, 6.18 to 7.0; that of 6.18 if there
-//!                                                                          is no struct bpf_iarray either
+//! callchain, must_write_dropped            no struct arg_track             dynamic, of which there are three:
+//!                                          no struct bpf_iarray            6.18
+//!                                          that, no struct bpf_kfunc_meta  6.19
+//!                                          both                            7.0
 //! callchain, must_write_dropped            struct arg_track                fed53dbcdb
 //! must_write_initialized, frames[8]        struct insn_live_regs of u16    7.1
 //! must_write_initialized, frames[16]       struct insn_live_regs of u16    7.2
@@ -34,10 +36,13 @@ impl Dialect {
     pub fn detect(btf: &Btf<'_>) -> Result<Dialect, DetectError> {
         let evidence = Evidence::find(btf).ok_or(DetectError::None)?;
         match evidence {
-            Evidence { callchain: true, arg_track: false, jump_tables: false, .. } => {
-                Ok(Dialect::Dynamic6_18)
+            Evidence { callchain: true, arg_track: false, jump_tables, kfunc_meta, .. } => {
+                Ok(match (jump_tables, kfunc_meta) {
+                    (false, _) => Dialect::Dynamic6_18,
+                    (true, false) => Dialect::Dynamic6_19,
+                    (true, true) => Dialect::Dynamic7_0,
+                })
             }
-            Evidence { callchain: true, arg_track: false, .. } => Ok(Dialect::Dynamic),
             Evidence { callchain: true, arg_track: true, .. } => Ok(Dialect::Fed53dbcdb),
             Evidence { must_write_initialized: true, frames: Some(8), live_regs: Some(2), .. } => {
                 Ok(Dialect::V7_1)
@@ -62,6 +67,8 @@ struct Evidence {
     arg_track: bool,
     /// `struct bpf_iarray`.
     jump_tables: bool,
+    /// `struct bpf_kfunc_meta`.
+    kfunc_meta: bool,
     /// `func_instance.must_write_initialized`.
     must_write_initialized: bool,
     /// Elements of `func_instance.frames`.
@@ -81,6 +88,7 @@ impl Evidence {
             callchain: member("callchain").is_some() && member("must_write_dropped").is_some(),
             arg_track: structure("arg_track").is_some(),
             jump_tables: structure("bpf_iarray").is_some(),
+            kfunc_meta: structure("bpf_kfunc_meta").is_some(),
             must_write_initialized: member("must_write_initialized").is_some(),
             frames: frames.map(|array| array.nelems),
             live_regs: live_regs.and_then(|member| btf.resolve_size(member.type_id)),
@@ -151,7 +159,9 @@ mod tests {
         assert_eq!(detect(&[("other", &[])]), Err(DetectError::None));
         let jump_tables = ("bpf_iarray", &[("cnt", U32)][..]);
         assert_eq!(detect(&[chains, regs16]), Ok(Dialect::Dynamic6_18));
-        assert_eq!(detect(&[chains, jump_tables, regs16]), Ok(Dialect::Dynamic));
+        let kfunc_meta = ("bpf_kfunc_meta", &[("id", U32)][..]);
+        assert_eq!(detect(&[chains, jump_tables, regs16]), Ok(Dialect::Dynamic6_19));
+        assert_eq!(detect(&[chains, jump_tables, kfunc_meta, regs16]), Ok(Dialect::Dynamic7_0));
         assert_eq!(detect(&[chains, arg_track, regs16]), Ok(Dialect::Fed53dbcdb));
         assert_eq!(detect(&[frames8, arg_track, regs16]), Ok(Dialect::V7_1));
         assert_eq!(detect(&[frames16, arg_track, regs16]), Ok(Dialect::V7_2));

@@ -7,11 +7,13 @@ use std::fmt;
 /// A generation of the kernel's liveness analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
-    /// Linux 6.18 to 7.0: stack liveness is observed while the verifier walks the paths, and so no matter of what
-    /// was loaded alone; the registers are.
-    Dynamic,
-    /// Linux 6.18, the first of these: control flow without jump tables, and so without hidden exits.
+    /// Linux 6.18. From here to 7.0 stack liveness is observed while the verifier walks the paths, and so no matter
+    /// of what was loaded alone; the registers are.
     Dynamic6_18,
+    /// Linux 6.19: jump tables, hidden exits, and calls that run callbacks count as loops.
+    Dynamic6_19,
+    /// Linux 7.0: complaints about kernel function 0.
+    Dynamic7_0,
     /// Commit fed53dbcdb of April 2026, on the way to 7.1 and never released: instances by call chain.
     Fed53dbcdb,
     /// Linux 7.1: instances by call site and depth.
@@ -127,28 +129,37 @@ const FED53DBCDB: Choices = Choices {
     ..V7_1
 };
 
-const DYNAMIC: Choices = Choices {
+const DYNAMIC_7_0: Choices = Choices {
     name: "dynamic",
-    id: "dynamic",
+    id: "dynamic-7.0",
     stack_liveness: StackLiveness::Observed,
     checks_registers: false,
     folds_constants: false,
-    complains_of_kfunc_zero: false,
     ..V7_1
 };
 
+const DYNAMIC_6_19: Choices = Choices { id: "dynamic-6.19", complains_of_kfunc_zero: false, ..DYNAMIC_7_0 };
+
 const DYNAMIC_6_18: Choices =
-    Choices { id: "dynamic-6.18", hidden_exits: false, callbacks_are_loops: false, ..DYNAMIC };
+    Choices { id: "dynamic-6.18", hidden_exits: false, callbacks_are_loops: false, ..DYNAMIC_6_19 };
 
 impl Dialect {
     /// Every dialect, oldest first.
-    pub const ALL: [Dialect; 5] =
-        [Dialect::Dynamic, Dialect::Fed53dbcdb, Dialect::V7_1, Dialect::V7_2, Dialect::V7_3];
+    pub const ALL: [Dialect; 7] = [
+        Dialect::Dynamic6_18,
+        Dialect::Dynamic6_19,
+        Dialect::Dynamic7_0,
+        Dialect::Fed53dbcdb,
+        Dialect::V7_1,
+        Dialect::V7_2,
+        Dialect::V7_3,
+    ];
 
     pub(crate) fn choices(self) -> &'static Choices {
         match self {
-            Dialect::Dynamic => &DYNAMIC,
             Dialect::Dynamic6_18 => &DYNAMIC_6_18,
+            Dialect::Dynamic6_19 => &DYNAMIC_6_19,
+            Dialect::Dynamic7_0 => &DYNAMIC_7_0,
             Dialect::Fed53dbcdb => &FED53DBCDB,
             Dialect::V7_1 => &V7_1,
             Dialect::V7_2 => &V7_2,

@@ -26,8 +26,9 @@ struct Tables {
 fn tables(dialect: Dialect) -> Tables {
     match dialect {
         // The differences of the others are still to come.
-        Dialect::Dynamic
-        | Dialect::Dynamic6_18
+        Dialect::Dynamic6_18
+        | Dialect::Dynamic6_19
+        | Dialect::Dynamic7_0
         | Dialect::Fed53dbcdb
         | Dialect::V7_1
         | Dialect::V7_2
