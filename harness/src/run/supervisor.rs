@@ -25,6 +25,9 @@ use std::{
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
 /// The same where it is not known whether the processor can do it.
 const KVM_TRIAL: Duration = Duration::from_secs(6);
+/// How often an emulated kernel may die before its agent answers. One that is broken dies every time; a good one can
+/// die of the emulation, where a processor runs code that another is patching, and the next start is fine.
+const BOOT_TRIALS: usize = 3;
 /// How often a guest is started anew before the rest is given up.
 const RESTART_LIMIT: usize = 100;
 /// Guests in a row that may die without a program to blame.
@@ -208,8 +211,12 @@ impl<'a> Supervisor<'a> {
                 (None, _) => vec![(Accel::Kvm, KVM_TRIAL), (Accel::Tcg, BOOT_LIMIT)],
             },
         };
+        let trials = trials.into_iter().flat_map(|(accel, limit)| {
+            std::iter::repeat_n((accel, limit), if accel == Accel::Tcg { BOOT_TRIALS } else { 1 })
+        });
         let mut failure = (String::new(), String::new());
         for (accel, limit) in trials {
+            let begun = Instant::now();
             let vm = (self.start)(accel)?;
             match self.greet(&vm, limit)? {
                 Ok(release) => {
@@ -226,6 +233,9 @@ impl<'a> Supervisor<'a> {
             }
             if accel == Accel::Kvm && self.wanted_accel == Accel::Auto {
                 accel::remember(&self.qemu, false);
+            }
+            if accel == Accel::Tcg && begun.elapsed() >= limit {
+                break;
             }
         }
         let (reason, console) = failure;
