@@ -147,7 +147,8 @@ pub struct CallChains {
 }
 
 impl CallChains {
-    pub(crate) fn new(program: &Program<'_>) -> CallChains {
+    /// No call chain is known yet and no mark made.
+    pub fn new(program: &Program<'_>) -> CallChains {
         CallChains { prune_points: prune_points(program), ..CallChains::default() }
     }
 
