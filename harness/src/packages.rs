@@ -206,7 +206,9 @@ impl Store {
         let apt = Apt::open(&self.root)?;
         if refresh || !apt.has_index() {
             progress("fetching the package index");
-            apt.update()?;
+            if let Some(failure) = apt.update()? {
+                progress(&format!("the package index is not complete or not new: {failure}"));
+            }
         }
         let packages = apt.packages()?;
         let known = packages.into_iter().filter_map(|(package, package_version)| {

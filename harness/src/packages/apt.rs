@@ -15,6 +15,10 @@ const SUITES: [&str; 3] = ["trixie-backports", "sid", "experimental"];
 const KEYRINGS: [&str; 2] =
     ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];
 
+/// Bytes that the package indexes need while they are fetched and unpacked, and a kernel's package.
+const UPDATE_SPACE: u64 = 256 << 20;
+const FETCH_SPACE: u64 = 128 << 20;
+
 /// apt with our configuration.
 pub(super) struct Apt {
     folder: PathBuf,
@@ -66,6 +70,7 @@ impl Apt {
              APT::Architecture \"amd64\";\n\
              APT::Architectures {{ \"amd64\"; }};\n\
              APT::Sandbox::User \"root\";\n\
+             APT::Update::Error-Mode \"any\";\n\
              Acquire::Check-Valid-Until \"false\";\n\
              Acquire::Languages \"none\";\n\
              Acquire::PDiffs \"false\";\n\
@@ -82,15 +87,15 @@ impl Apt {
         self.folder.join("index-complete").is_file()
     }
 
-    /// Fetches the package indexes of the suites.
-    pub(super) fn update(&self) -> Result<(), StoreError> {
+    /// Fetches the package indexes of the suites. Where an older index is there and a new one cannot be had,
+    /// the older one stays and the reason is returned.
+    pub(super) fn update(&self) -> Result<Option<StoreError>, StoreError> {
         let keyring =
             KEYRINGS.into_iter().find(|path| Path::new(path).is_file()).ok_or_else(|| StoreError::Apt {
                 reason: "Debian's archive keys are not installed (package debian-archive-keyring)"
                     .to_string(),
             })?;
-        let complete = self.folder.join("index-complete");
-        let _ = fs::remove_file(&complete);
+        self.check_space(UPDATE_SPACE)?;
         let mut failure = None;
         for mirror in mirrors()? {
             let sources: String = SUITES
@@ -101,13 +106,32 @@ impl Apt {
             let updated = self.run("apt-get", ["update", "-q"], None);
             // A mirror without one of the suites makes apt fail though the others are there.
             if self.packages().is_ok_and(|packages| !packages.is_empty()) {
-                return fs::write(&complete, "").map_err(io_error("write", &complete));
+                self.write("index-complete", "")?;
+                return Ok(updated.err());
             }
-            failure = updated.err().or(failure);
+            failure = failure.or(updated.err());
         }
         Err(failure.unwrap_or_else(|| StoreError::Apt {
             reason: "the machine's package mirrors carry no Debian kernels (is this Debian?)".to_string(),
         }))
+    }
+
+    /// apt on a full disk may wait for ever, so it is not let near one.
+    fn check_space(&self, needed: u64) -> Result<(), StoreError> {
+        let about = nix::sys::statvfs::statvfs(&self.folder).map_err(|errno| {
+            io_error("ask for the free space of", &self.folder)(std::io::Error::from(errno))
+        })?;
+        let free = about.blocks_available() * about.fragment_size();
+        if free >= needed {
+            return Ok(());
+        }
+        let reason = format!(
+            "{} has only {} MiB free, and {} are needed; XDG_CACHE_HOME can name another place",
+            self.folder.display(),
+            free >> 20,
+            needed >> 20
+        );
+        Err(StoreError::Apt { reason })
     }
 
     /// Packages that may hold a cloud kernel's image, with their versions.
@@ -139,6 +163,7 @@ impl Apt {
 
     /// Downloads one version of a package into the folder `work` and unpacks it; returns where.
     pub(super) fn fetch(&self, package: &str, version: &str, work: &Path) -> Result<PathBuf, StoreError> {
+        self.check_space(FETCH_SPACE)?;
         self.run("apt-get", ["download", "-q", &format!("{package}={version}")], Some(work))?;
         let entries = fs::read_dir(work).map_err(io_error("read", work))?;
         let file = entries
@@ -199,7 +224,9 @@ fn mirrors() -> Result<Vec<String>, StoreError> {
     let labelled = |line: &str| Some(line.strip_prefix("Debian|")?.to_string());
     let mut mirrors: Vec<String> = listed.lines().filter_map(labelled).collect();
     // Where nothing was fetched yet, apt lists nothing.
-    mirrors.extend(configured_uris().into_iter().filter(|uri| !uri.contains("security")));
+    if mirrors.is_empty() {
+        mirrors.extend(configured_uris().into_iter().filter(|uri| !uri.contains("security")));
+    }
     let mut seen = BTreeSet::new();
     mirrors.retain(|uri| is_plain(uri) && seen.insert(uri.trim_end_matches('/').to_string()));
     mirrors.truncate(4);

@@ -241,7 +241,7 @@ impl<'a> Supervisor<'a> {
         let (reason, console) = failure;
         if self.wanted_accel == Accel::Kvm && self.accel.is_none() {
             return Err(RunError::NoKvm {
-                reason: format!("{reason} {}", console.lines().last().unwrap_or_default()),
+                reason: format!("{reason}: {}", console.lines().last().unwrap_or_default()),
             });
         }
         Err(RunError::NoBoot {
