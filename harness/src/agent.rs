@@ -11,6 +11,7 @@ mod libbpf;
 mod load;
 mod object;
 mod system;
+mod watch;
 
 use crate::protocol::{self, FromGuest, MARKER, ToGuest, VERSION};
 use object::Prepared;
@@ -42,10 +43,11 @@ fn serve() -> io::Result<()> {
     let release = system::release()?;
     protocol::write(&mut &*port, &FromGuest::Hello { version: VERSION, release }, &[])?;
     let (hello, _) = protocol::read::<ToGuest>(&mut &*port)?;
-    let ToGuest::Hello { version: VERSION, threads, log_limit } = hello else {
+    let ToGuest::Hello { version: VERSION, threads, log_limit, stop } = hello else {
         return Err(io::Error::other(format!("the host speaks another protocol: {hello:?}")));
     };
     libbpf::collect_warnings();
+    watch::install()?;
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         // A thread that is gone would leave its program without a result.
@@ -55,10 +57,10 @@ fn serve() -> io::Result<()> {
     let agent =
         Arc::new(Agent { port: Mutex::new(Arc::clone(&port)), work: Mutex::default(), more: Condvar::new() });
     for number in 0..threads.clamp(1, 64) {
-        let agent = Arc::clone(&agent);
+        let (agent, stop) = (Arc::clone(&agent), stop.clone());
         std::thread::Builder::new().name(format!("loader {number}")).stack_size(1 << 20).spawn(
             move || {
-                if let Err(error) = agent.load_until_end(log_limit as usize) {
+                if let Err(error) = agent.load_until_end(log_limit as usize, stop) {
                     eprintln!("livediff agent: {error}");
                     std::process::exit(1);
                 }
@@ -116,8 +118,8 @@ impl Agent {
         protocol::write(&mut &**lock(&self.port), message, payload)
     }
 
-    fn load_until_end(&self, log_limit: usize) -> io::Result<()> {
-        let mut log = load::LogBuffer::new(log_limit);
+    fn load_until_end(&self, log_limit: usize, stop: Option<protocol::Stop>) -> io::Result<()> {
+        let mut log = load::LogBuffer::new(log_limit, stop.map(watch::Watcher::start).transpose()?);
         loop {
             let (job, request) = {
                 let mut work = lock(&self.work);

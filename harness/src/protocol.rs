@@ -10,9 +10,10 @@
 use livediff_capture::{Loaded, Verdict};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::Duration;
 
 /// Version of the messages. Host and agent are the same program; another version means a mixed-up initramfs.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Name of the virtio-serial port.
 pub(crate) const PORT: &str = "livediff";
 /// File in the initramfs that tells the program that it is the agent.
@@ -20,6 +21,16 @@ pub(crate) const MARKER: &str = "/livediff-guest";
 
 const MESSAGE_LIMIT: u32 = 256 << 20;
 const PAYLOAD_LIMIT: u32 = 512 << 20;
+
+/// When the kernel has said enough of a program, so that its load may be cut short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The line of the log before the last lines that are wanted: after it comes one line for each instruction,
+    /// 64-bit loads counted once.
+    pub marker: String,
+    /// How long the load may still go on after that. One that ends by itself in this time has a verdict.
+    pub grace: Duration,
+}
 
 /// From the host to the agent.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +42,8 @@ pub(crate) enum ToGuest {
         threads: u32,
         /// Largest log buffer of one thread, in bytes.
         log_limit: u32,
+        /// When a load is cut short.
+        stop: Option<Stop>,
     },
     /// An object; the payload is its ELF file.
     Object {

@@ -12,6 +12,7 @@ mod supervisor;
 mod vm;
 
 use crate::image::Image;
+pub use crate::protocol::Stop;
 use livediff_capture::{Loaded, Said};
 use std::{
     fmt,
@@ -56,8 +57,8 @@ pub struct Options {
     pub vcpus: u32,
     /// Memory of the guest in MiB, at least 256 and no more than three quarters of what the host has free.
     pub memory_mib: u32,
-    /// Reserved: the path walk is never cut short yet.
-    pub stop_early: bool,
+    /// When a load is cut short; `None` to let every load come to its end.
+    pub stop: Option<Stop>,
 }
 
 impl Default for Options {
@@ -69,7 +70,7 @@ impl Default for Options {
             timeout: Duration::from_secs(60),
             vcpus,
             memory_mib: 512 + 512 * vcpus,
-            stop_early: false,
+            stop: None,
         }
     }
 }

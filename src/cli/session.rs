@@ -11,6 +11,7 @@ use super::{
 };
 use anyhow::{Context, Result};
 use globset::{GlobBuilder, GlobMatcher};
+use livediff::log::LIVE_REGS_HEADER;
 use livediff::{
     bpf::{btf::Btf, kfunc::Kfuncs},
     report::qualified,
@@ -25,6 +26,9 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+/// How long a load may go on once the liveness section is complete.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Everything that is the same for all kernels of a run.
 pub(crate) struct Session {
@@ -51,6 +55,8 @@ impl Session {
                 AccelFlag::Tcg => Accel::Tcg,
             },
             timeout: Duration::from_secs(flags.timeout),
+            // What follows the table is the path walk. It is worth a moment, for the verdict.
+            stop: Some(run::Stop { marker: LIVE_REGS_HEADER.to_owned(), grace: GRACE }),
             ..run::Options::default()
         };
         if let Some(jobs) = flags.jobs {

@@ -1,10 +1,9 @@
 //! The liveness section in a kernel's log: where it begins and ends, and how far the kernel came.
 
 use crate::bpf::{Insn, disasm::mask_address};
+use crate::log::LIVE_REGS_HEADER as TABLE;
 use std::borrow::Cow;
 
-/// The line before the table of live registers.
-const TABLE: &str = "Live regs before insn:";
 /// Most lines, and most characters of each, that are quoted of the kernel's last words.
 const LAST_WORDS: (usize, usize) = (3, 300);
 

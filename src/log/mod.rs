@@ -4,4 +4,4 @@ mod event;
 mod render;
 
 pub use event::{Event, Listener, MaskKind, Place, Silent};
-pub use render::{End, LineKind, Origin, Renderer, Section, section};
+pub use render::{End, LIVE_REGS_HEADER, LineKind, Origin, Renderer, Section, section};

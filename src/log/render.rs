@@ -17,6 +17,9 @@ const TMP_STR_LEN: usize = 319;
 const MIN_ALIGNMENT: usize = 8;
 const ALIGNMENT: usize = 40;
 
+/// The line before the table of live registers, which ends the section: one line for each instruction follows.
+pub const LIVE_REGS_HEADER: &str = "Live regs before insn:";
+
 /// What a line of the section says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LineKind {
@@ -403,7 +406,7 @@ impl Renderer {
 
     /// The table of live registers, with the number of the strongly connected component in front.
     fn live_regs(&mut self, program: &Program<'_>, live_regs: &LiveRegs) {
-        self.text.push_str("Live regs before insn:");
+        self.text.push_str(LIVE_REGS_HEADER);
         self.end_line(LineKind::LiveRegsHeader, None, None);
         let mut idx = 0;
         while let Some(live) = live_regs.before.get(idx as usize) {

@@ -481,7 +481,7 @@ pub(super) struct LoadAnswer {
     pub(super) log_true_size: usize,
 }
 
-/// `bpf_prog_load`, which tries again on -EAGAIN as often as libbpf's own loader.
+/// `bpf_prog_load`, once: -EAGAIN is the caller's to deal with.
 pub(super) fn prog_load(program: &Program<'_>, options: &LoadOptions<'_>, log: &mut [u8]) -> LoadAnswer {
     let name = CString::new(program.name()).unwrap_or_default();
     let insns = program.insns();
@@ -493,6 +493,7 @@ pub(super) fn prog_load(program: &Program<'_>, options: &LoadOptions<'_>, log: &
         attach_btf_id: options.attach_btf_id,
         attach_prog_fd: options.attach_prog_fd.and_then(|fd| u32::try_from(fd).ok()).unwrap_or(0),
         log_level: options.log_level,
+        attempts: 1,
         ..Default::default()
     };
     if options.log_level != 0 {

@@ -1,5 +1,6 @@
 //! `BPF_PROG_LOAD` of one program, with a log that keeps its beginning and is as large as it has to be.
 
+use super::watch::Watcher;
 use super::{
     btf, facts,
     libbpf::{self, LoadAnswer, LoadOptions, Program},
@@ -12,20 +13,27 @@ use std::os::fd::{AsRawFd, OwnedFd};
 /// Level 2 tells everything; `BPF_LOG_FIXED` (8) keeps the beginning when the buffer is full.
 const LOG_LEVEL: u32 = 2 | 8;
 const FIRST_SIZE: usize = 4 << 20;
+const EAGAIN: i32 = 11;
 const ENOSPC: i32 = 28;
+/// Loads that are tried again on -EAGAIN, as often as libbpf's own loader does.
+const ATTEMPTS: u32 = 4;
 
 /// The buffer that the kernel writes the log of one thread's loads to.
 pub(super) struct LogBuffer {
+    /// All zero beyond what the last load wrote.
     bytes: Vec<u8>,
+    watcher: Option<Watcher>,
     limit: usize,
     used: usize,
+    /// Bytes that the last load may have written: the longest that its log was, and the NUL behind it.
+    written: usize,
 }
 
 impl LogBuffer {
-    /// A buffer that grows up to `limit` bytes.
-    pub(super) fn new(limit: usize) -> LogBuffer {
+    /// A buffer of the calling thread that grows up to `limit` bytes.
+    pub(super) fn new(limit: usize, watcher: Option<Watcher>) -> LogBuffer {
         let limit = limit.max(1 << 16);
-        LogBuffer { bytes: vec![0; FIRST_SIZE.min(limit)], limit, used: 0 }
+        LogBuffer { bytes: vec![0; FIRST_SIZE.min(limit)], limit, used: 0, written: 0, watcher }
     }
 
     /// The log of the last load.
@@ -35,10 +43,11 @@ impl LogBuffer {
 
     /// Gives back what an unusually long log needed.
     pub(super) fn shrink(&mut self) {
-        self.used = 0;
         if self.bytes.len() > FIRST_SIZE {
-            *self = LogBuffer::new(self.limit);
+            self.bytes = vec![0; FIRST_SIZE.min(self.limit)];
+            self.written = 0;
         }
+        self.clear();
     }
 
     /// Makes room for `needed` bytes; false if there is as much as there may be.
@@ -49,7 +58,25 @@ impl LogBuffer {
         let size = needed.saturating_add(needed / 8).max(self.bytes.len() * 2).min(self.limit);
         self.bytes = Vec::new();
         self.bytes = vec![0; size];
+        self.written = 0;
         true
+    }
+
+    /// Runs a load into the empty buffer; also tells whether it was cut short because the log has enough.
+    fn watched<R>(&mut self, lines: usize, load: impl FnOnce(&mut [u8]) -> R) -> (R, bool) {
+        self.clear();
+        match &self.watcher {
+            Some(watcher) => watcher.run(&mut self.bytes, lines, load),
+            None => (load(&mut self.bytes), false),
+        }
+    }
+
+    /// Zeroes what the load before has written.
+    fn clear(&mut self) {
+        let written = self.written.min(self.bytes.len());
+        self.bytes[..written].fill(0);
+        self.written = 0;
+        self.used = 0;
     }
 
     /// Notes how much of the buffer the kernel has written: up to the first NUL.
@@ -80,6 +107,8 @@ pub(super) fn load(prepared: &Prepared, ready: &Ready, log: &mut LogBuffer) -> R
         attach: target.attach,
     };
     let loaded = facts::loaded(prepared, &program, given)?;
+    // A 64-bit load takes two slots and one line.
+    let lines = loaded.insns.len() - loaded.insns.iter().filter(|insn| insn.is_ldimm64()).count();
     let options = LoadOptions {
         prog_type: program.prog_type(),
         expected_attach_type: loaded.expected_attach_type,
@@ -89,19 +118,36 @@ pub(super) fn load(prepared: &Prepared, ready: &Ready, log: &mut LogBuffer) -> R
         license: &prepared.license,
         log_level: LOG_LEVEL,
     };
-    let (mut result, truncated) = loop {
-        let LoadAnswer { result, log_true_size } = libbpf::prog_load(&program, &options, &mut log.bytes);
-        if log_true_size > log.bytes.len() && log.grow(log_true_size) {
+    let mut attempts = ATTEMPTS;
+    let (result, stopped, truncated) = loop {
+        let (LoadAnswer { mut result, log_true_size }, enough) =
+            log.watched(lines, |bytes| libbpf::prog_load(&program, &options, bytes));
+        let cut = log_true_size > log.bytes.len();
+        log.written = log_true_size.saturating_add(1);
+        let (interrupted, full) =
+            (result.as_ref().err() == Some(&EAGAIN), result.as_ref().err() == Some(&ENOSPC));
+        if enough && (interrupted || full) {
+            // Where the buffer was full before the load was stopped, its error hides the one of the stop.
+            log.set_used(log_true_size);
+            break (result, true, cut);
+        }
+        if interrupted && attempts > 0 {
+            attempts -= 1;
             continue;
         }
+        if cut && log.grow(log_true_size) {
+            continue;
+        }
+        if cut && full {
+            // The error is the log's, and hides the verdict.
+            let silent = LoadOptions { log_level: 0, ..options };
+            result = libbpf::prog_load(&program, &silent, &mut []).result;
+        }
         log.set_used(log_true_size);
-        break (result, log_true_size > log.bytes.len());
+        break (result, false, cut);
     };
-    if truncated && result.as_ref().is_err_and(|errno| *errno == ENOSPC) {
-        // The error is the log's, and hides the verdict.
-        result = libbpf::prog_load(&program, &LoadOptions { log_level: 0, ..options }, &mut []).result;
-    }
     let (verdict, errno) = match result {
+        _ if stopped => (Verdict::NotRun, EAGAIN),
         Ok(_) => (Verdict::Accepted, 0),
         Err(errno) => (Verdict::Rejected, errno),
     };

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     image::Image,
     memory::MemoryFile,
-    protocol::{FromGuest, ToGuest, VERSION},
+    protocol::{FromGuest, Stop, ToGuest, VERSION},
 };
 use livediff_capture::Said;
 use std::{
@@ -93,6 +93,7 @@ pub(super) struct Supervisor<'a> {
     accel: Option<Accel>,
     wanted_accel: Accel,
     timeout: Duration,
+    stop: Option<Stop>,
     entries: Vec<Entry>,
     /// To be tried alone, before anything else.
     suspects: VecDeque<Item>,
@@ -152,6 +153,7 @@ impl<'a> Supervisor<'a> {
             accel: None,
             wanted_accel: options.accel,
             timeout: options.timeout,
+            stop: options.stop.clone(),
             entries,
             suspects: VecDeque::new(),
             cancel,
@@ -266,6 +268,7 @@ impl<'a> Supervisor<'a> {
                             version: VERSION,
                             threads: self.vcpus,
                             log_limit: u32::try_from(log_limit).unwrap_or(u32::MAX).min(256 << 20),
+                            stop: self.stop.clone(),
                         };
                         vm.send(hello, Arc::default());
                         return Ok(Ok(release));
