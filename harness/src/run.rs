@@ -1,9 +1,9 @@
 //! Loading programs into a kernel in a virtual machine, whatever the kernel does to it.
 //!
 //! [`run`] boots the kernel with this very program as the agent, streams the objects in and hands every result
-//! to the caller as it comes. When the guest dies, the programs that were being loaded are the suspects: one
-//! alone is to blame, several are tried again each alone. When a program takes too long it is to blame at once.
-//! The guest is started anew and the rest goes on. Every program wanted ends in exactly one [`Outcome`].
+//! to the caller as it comes. When the guest dies, or a program takes too long, the guest is started anew and what
+//! was being loaded is tried once more, each program alone: one with which it happens again is to blame. The rest
+//! goes on. Every program wanted ends in exactly one [`Outcome`].
 
 mod accel;
 mod elf;
@@ -125,7 +125,7 @@ pub enum Event {
     },
     /// The guest died or was stopped, and a new one takes over.
     GuestRestarted {
-        /// What ended the one before.
+        /// What ended the one before, which programs were in flight, and whether they are tried again.
         reason: String,
     },
 }
@@ -141,12 +141,12 @@ pub enum Outcome {
         /// Why not.
         reason: String,
     },
-    /// The guest died of it.
+    /// The guest died of it, and a second one when it was tried again alone.
     Crashed {
         /// The last lines of the guest's console.
         console: String,
     },
-    /// It had no result within [`Options::timeout`].
+    /// It had no result within [`Options::timeout`], and none when it was tried again alone.
     Timeout {
         /// The last lines of the guest's console.
         console: String,

@@ -265,11 +265,9 @@ fn a_killed_guest_costs_nothing_that_can_be_repeated(image: &Image) {
         _ => {}
     });
     assert!(killed && restarts >= 1);
-    // What alone was in flight is blamed; with more, each is tried again and found innocent.
-    let crashed = outcomes.values().filter(|outcome| matches!(outcome, Outcome::Crashed { .. })).count();
+    // What was in flight is tried again and found innocent.
     let loaded = outcomes.values().filter(|outcome| matches!(outcome, Outcome::Loaded(_))).count();
-    assert!(crashed <= 1, "{crashed} programs are blamed");
-    assert_eq!(loaded + crashed, outcomes.len());
+    assert_eq!(loaded, outcomes.len());
     assert!(guests_of(std::process::id()).is_empty());
 }
 

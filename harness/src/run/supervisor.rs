@@ -3,6 +3,9 @@
 //! Work is a queue of items: an object, or one program of it that must be alone in the guest because it is a
 //! suspect. A session is one guest; it ends when the queue is empty, when the guest dies or when a program
 //! takes too long. After each the account says what is left.
+//!
+//! Guests also die and hang by chance, where they are emulated or their host is busy. So no program is blamed for
+//! what happened once: what was in flight is tried once more alone, and to blame if it happens again.
 
 use super::{
     Accel, Cancel, Event, Object, Options, Outcome, RunError, accel, elf, host_processors, initramfs,
@@ -29,7 +32,7 @@ const KVM_TRIAL: Duration = Duration::from_secs(6);
 /// die of the emulation, where a processor runs code that another is patching, and the next start is fine.
 const BOOT_TRIALS: usize = 3;
 /// How often a guest is started anew before the rest is given up.
-const RESTART_LIMIT: usize = 100;
+const RESTART_LIMIT: usize = 200;
 /// Guests in a row that may die without a program to blame.
 const IDLE_DEATH_LIMIT: usize = 3;
 /// Bytes of objects that may wait in the guest.
@@ -76,9 +79,9 @@ enum End {
     /// There is nothing left to do.
     Done,
     /// The guest died while these were in flight.
-    Died { reason: String, console: String, in_flight: Vec<Item> },
+    Died { reason: String, console: String, in_flight: Vec<Item>, unsent: Vec<Item> },
     /// These took too long.
-    Late { console: String, late: Vec<Item> },
+    Late { console: String, late: Vec<Item>, unsent: Vec<Item> },
 }
 
 /// Starts a guest.
@@ -97,6 +100,8 @@ pub(super) struct Supervisor<'a> {
     entries: Vec<Entry>,
     /// To be tried alone, before anything else.
     suspects: VecDeque<Item>,
+    /// What was in flight when a guest died, or took too long: it is to blame if that happens again.
+    suspected: HashSet<Item>,
     cancel: &'a Cancel,
     sink: &'a mut dyn FnMut(Event),
 }
@@ -156,6 +161,7 @@ impl<'a> Supervisor<'a> {
             stop: options.stop.clone(),
             entries,
             suspects: VecDeque::new(),
+            suspected: HashSet::new(),
             cancel,
             sink,
         }
@@ -169,21 +175,24 @@ impl<'a> Supervisor<'a> {
             let vm = self.boot()?;
             let reason = match self.session(vm)? {
                 End::Done => return Ok(()),
-                End::Died { reason, console, in_flight } => {
+                End::Died { reason, console, in_flight, unsent } => {
                     idle_deaths = if in_flight.is_empty() { idle_deaths + 1 } else { 0 };
-                    match in_flight.as_slice() {
-                        [] => {}
-                        [alone] => self.blame(*alone, &|| Outcome::Crashed { console: console.clone() }),
-                        several => self.suspects.extend(several),
-                    }
+                    let reason = match cause(&console) {
+                        Some(line) => format!("{reason} ({line})"),
+                        None => reason,
+                    };
+                    let reason = self
+                        .held_against(&reason, &in_flight, || Outcome::Crashed { console: console.clone() });
+                    self.suspects.extend(unsent);
                     reason
                 }
-                End::Late { console, late } => {
+                End::Late { console, late, unsent } => {
                     idle_deaths = 0;
-                    for item in &late {
-                        self.blame(*item, &|| Outcome::Timeout { console: console.clone() });
-                    }
-                    format!("a program took longer than {} s", self.timeout.as_secs_f32())
+                    let reason = format!("no result within {} s", self.timeout.as_secs_f32());
+                    let reason =
+                        self.held_against(&reason, &late, || Outcome::Timeout { console: console.clone() });
+                    self.suspects.extend(unsent);
+                    reason
                 }
             };
             restarts += 1;
@@ -196,6 +205,38 @@ impl<'a> Supervisor<'a> {
                 return Ok(());
             }
             (self.sink)(Event::GuestRestarted { reason });
+        }
+    }
+
+    /// Deals with what was in flight when the guest was lost: blamed is what was alone and suspected already; all
+    /// else becomes suspected and is tried again alone. Returns the whole reason of the restart.
+    fn held_against(&mut self, reason: &str, items: &[Item], outcome: impl Fn() -> Outcome) -> String {
+        let mut names: Vec<String> = items.iter().take(NAMED).map(|item| self.name(*item)).collect();
+        if items.len() > NAMED {
+            names.push(format!("{} more", items.len() - NAMED));
+        }
+        let names = names.join(", ");
+        match items {
+            [] => format!("{reason}, with no program in flight"),
+            [alone] if self.suspected.contains(alone) => {
+                self.blame(*alone, &outcome);
+                format!("{reason}, again with {names} alone in flight")
+            }
+            several => {
+                self.suspected.extend(several);
+                self.suspects.extend(several);
+                format!("{reason}, with {names} in flight; trying again, each alone")
+            }
+        }
+    }
+
+    /// `object/program`, or `object` for its opening.
+    fn name(&self, item: Item) -> String {
+        let Some(entry) = self.entries.get(item.object as usize) else { return String::new() };
+        let program = |number: u32| entry.programs.as_ref()?.get(number as usize);
+        match item.program.and_then(program) {
+            Some(program) => format!("{}/{}", entry.object.name, program.name),
+            None => entry.object.name.clone(),
         }
     }
 
@@ -305,14 +346,15 @@ impl<'a> Supervisor<'a> {
             }
             let late = session.late();
             if !late.is_empty() {
-                return Ok(End::Late { console: vm.finish(Duration::ZERO), late });
+                return Ok(End::Late { console: vm.finish(Duration::ZERO), late, unsent: session.unsent() });
             }
             if session.in_flight.is_empty() && heard.elapsed() > SILENCE_LIMIT {
                 break "the guest has gone silent".to_string();
             }
         };
         let console = vm.finish(Duration::from_secs(1));
-        Ok(End::Died { reason: ended, console, in_flight: session.in_flight.keys().copied().collect() })
+        let in_flight = session.in_flight.keys().copied().collect();
+        Ok(End::Died { reason: ended, console, in_flight, unsent: session.unsent() })
     }
 
     /// Gives every program behind the item that has none an outcome.
@@ -374,6 +416,22 @@ impl<'a> Supervisor<'a> {
 /// How often the account is looked at while nothing comes.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How many of the programs in flight are named.
+const NAMED: usize = 3;
+
+/// The line of the console that says what ended the guest.
+fn cause(console: &str) -> Option<&str> {
+    let tells = |line: &&str| {
+        ["BUG:", "Oops:", "Kernel panic", "Out of memory:", "livediff agent:", "panicked at"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    let line = console.lines().find(tells)?;
+    Some(
+        line.trim_start().split_once("] ").filter(|(time, _)| time.starts_with('[')).map_or(line, |(_, l)| l),
+    )
+}
+
 /// Memory for the guest within what the host has.
 fn memory_mib(wanted: u32) -> u32 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -421,6 +479,11 @@ impl Session {
             timeout: supervisor.timeout,
             window,
         }
+    }
+
+    /// Suspects that have not been tried.
+    fn unsent(&self) -> Vec<Item> {
+        self.queue.iter().filter(|(_, alone)| *alone).map(|(item, _)| *item).collect()
     }
 
     fn is_done(&self) -> bool {

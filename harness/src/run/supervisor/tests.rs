@@ -3,13 +3,21 @@
 use super::*;
 use crate::protocol;
 use livediff_capture::{Loaded, Verdict};
-use std::{collections::BTreeMap, io::Write, os::unix::net::UnixStream};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    os::unix::net::UnixStream,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// What the agent does when it comes to a program, or (by the object's name) to opening an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Does {
     Die,
+    /// The first time only, in whichever guest.
+    DieOnce,
     Hang,
+    HangOnce,
     Forget,
     Babble,
 }
@@ -22,7 +30,8 @@ fn objects() -> Vec<Object> {
 }
 
 /// An agent that has everything of an object in flight at once.
-fn serve(mut port: UnixStream, faults: &Faults) -> std::io::Result<()> {
+fn serve(mut port: UnixStream, faults: &Faults, once: &AtomicBool) -> std::io::Result<()> {
+    let first = || !once.swap(true, Ordering::Relaxed);
     let hello = FromGuest::Hello { version: VERSION, release: "7.2-test".into() };
     protocol::write(&mut port, &hello, &[])?;
     protocol::read::<ToGuest>(&mut port)?;
@@ -34,7 +43,9 @@ fn serve(mut port: UnixStream, faults: &Faults) -> std::io::Result<()> {
         send(&FromGuest::Starting { object, program: None })?;
         match faults.get(name.as_str()) {
             Some(Does::Die) => return Ok(()),
+            Some(Does::DieOnce) if first() => return Ok(()),
             Some(Does::Hang) => hang(),
+            Some(Does::HangOnce) if first() => hang(),
             _ => {}
         }
         let programs: Vec<String> = (0..3).map(|number| format!("{name}{number}")).collect();
@@ -50,10 +61,12 @@ fn serve(mut port: UnixStream, faults: &Faults) -> std::io::Result<()> {
         for (program, name) in wanted {
             match faults.get(name.as_str()) {
                 Some(Does::Die) => return Ok(()),
+                Some(Does::DieOnce) if first() => return Ok(()),
                 Some(Does::Hang) => hang(),
+                Some(Does::HangOnce) if first() => hang(),
                 Some(Does::Forget) => continue,
                 Some(Does::Babble) => return port.write_all(&[0xff; 64]),
-                None => {}
+                Some(Does::DieOnce | Does::HangOnce) | None => {}
             }
             let loaded = Box::<Loaded>::default();
             let (verdict, errno, truncated) = (Verdict::Accepted, 0, false);
@@ -74,14 +87,15 @@ struct Report {
     /// Outcome by program, in one letter: loaded, not loadable, crashed, timeout. One letter per outcome.
     programs: BTreeMap<String, String>,
     not_opened: Vec<String>,
-    restarts: usize,
+    /// The reasons.
+    restarts: Vec<String>,
 }
 
 fn run_with(objects: Vec<Object>, faults: &Faults) -> Report {
     let image = Image::for_tests();
     let options = Options { accel: Accel::Tcg, timeout: Duration::from_millis(300), ..Options::default() };
     let mut report =
-        Report { result: Ok(()), programs: BTreeMap::new(), not_opened: Vec::new(), restarts: 0 };
+        Report { result: Ok(()), programs: BTreeMap::new(), not_opened: Vec::new(), restarts: Vec::new() };
     let Report { programs, not_opened, restarts, .. } = &mut report;
     let mut sink = |event| match event {
         Event::Program { program, outcome, .. } => {
@@ -94,13 +108,14 @@ fn run_with(objects: Vec<Object>, faults: &Faults) -> Report {
             programs.entry(program).or_default().push_str(letter);
         }
         Event::NotOpened { object, .. } => not_opened.push(object),
-        Event::GuestRestarted { .. } => *restarts += 1,
+        Event::GuestRestarted { reason } => restarts.push(reason),
         Event::Booted { .. } | Event::Opened { .. } => {}
     };
+    let once = Arc::new(AtomicBool::new(false));
     let start: Start<'_> = Box::new(|_| {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let faults = faults.clone();
-        std::thread::spawn(move || serve(theirs, &faults));
+        let (faults, once) = (faults.clone(), Arc::clone(&once));
+        std::thread::spawn(move || serve(theirs, &faults, &once));
         Ok(Vm::over(ours).unwrap())
     });
     let cancel = Cancel::new();
@@ -124,14 +139,38 @@ fn outcomes(report: &Report) -> String {
 fn every_program_gets_its_result() {
     let report = run(&[]);
     assert_eq!(outcomes(&report), "a0L a1L a2L b0L b1L b2L ");
-    assert_eq!(report.restarts, 0);
+    assert!(report.restarts.is_empty(), "{:?}", report.restarts);
 }
 
 #[test]
 fn a_program_that_kills_the_guest_costs_itself_only() {
     let report = run(&[("a1", Does::Die)]);
     assert_eq!(outcomes(&report), "a0L a1C a2L b0L b1L b2L ");
-    assert!(report.restarts >= 1);
+    let reasons = report.restarts.join("\n");
+    assert!(reasons.contains("the guest died, with a/a1, a/a2 in flight"), "{reasons}");
+    assert!(reasons.contains("the guest died, again with a/a1 alone in flight"), "{reasons}");
+}
+
+#[test]
+fn a_guest_that_dies_by_chance_costs_nothing() {
+    // With one program in flight, with several, and at an object's opening.
+    for fault in ["b2", "a0", "b"] {
+        let report = run(&[(fault, Does::DieOnce)]);
+        assert_eq!(outcomes(&report), "a0L a1L a2L b0L b1L b2L ", "{fault}");
+        assert!(report.not_opened.is_empty(), "{fault}");
+        assert_eq!(report.restarts.len(), 1, "{:?}", report.restarts);
+        assert!(report.restarts[0].contains("trying again, each alone"), "{:?}", report.restarts);
+    }
+}
+
+#[test]
+fn a_guest_that_hangs_by_chance_costs_nothing() {
+    for fault in ["b2", "a1", "a"] {
+        let report = run(&[(fault, Does::HangOnce)]);
+        assert_eq!(outcomes(&report), "a0L a1L a2L b0L b1L b2L ", "{fault}");
+        assert!(report.not_opened.is_empty(), "{fault}");
+        assert!(report.restarts[0].starts_with("no result within 0.3 s, with "), "{:?}", report.restarts);
+    }
 }
 
 #[test]
@@ -154,9 +193,12 @@ fn an_object_that_kills_the_guest_when_it_is_opened_costs_itself_only() {
 
 #[test]
 fn what_hangs_is_late() {
-    // The agent of this test does one after the other, so what waits behind the hanging one is late too.
     let report = run(&[("b2", Does::Hang)]);
     assert_eq!(outcomes(&report), "a0L a1L a2L b0L b1L b2T ");
+    // The agent of this test does one after the other, so what waits behind the hanging one is late too; but it
+    // is not when it is tried alone.
+    let report = run(&[("a0", Does::Hang), ("b1", Does::Die)]);
+    assert_eq!(outcomes(&report), "a0T a1L a2L b0L b1C b2L ");
     assert_eq!(run(&[("b", Does::Hang)]).not_opened, ["b"]);
 }
 
@@ -177,6 +219,14 @@ fn only_the_programs_wanted_are_reported() {
     objects[1].only = Some(Vec::new());
     let report = run_with(objects, &Faults::new());
     assert_eq!(outcomes(&report), "a1L ");
+}
+
+#[test]
+fn the_console_tells_what_ended_a_guest() {
+    let console = "[    3.1] BUG: unable to handle page fault\n[    3.2] Kernel panic - not syncing: Fatal\n";
+    assert_eq!(cause(console), Some("BUG: unable to handle page fault"));
+    assert_eq!(cause("livediff agent: out of files\n[ 1.0] x"), Some("livediff agent: out of files"));
+    assert_eq!(cause("nothing of interest\n"), None);
 }
 
 #[test]
