@@ -3,14 +3,16 @@
 //! Names and prototypes are in the kernel's BTF. Flags are in the image's `.BTF_ids` section. Which program can call
 //! which function is in the kernel's code alone; the tables come from its source by `scripts/gen-kfuncs`.
 mod tables;
+mod v7_1;
 mod v7_2;
+mod v7_3;
 
 use crate::Dialect;
 use crate::bpf::asker::{Asker, choose};
 use crate::bpf::btf::{Btf, Kind, Param};
 use livediff_capture::{Insn, Kfunc, KfuncParam, KfuncPrototype, Loaded};
 use std::collections::HashMap;
-use tables::{Filtered, Hook, Set};
+use tables::{Hook, Tables};
 use v7_2::{KF_IMPLICIT_ARGS, KF_ITER_NEW, KF_ITER_NEXT};
 
 /// What the name of the function has that a call with implicit arguments stands for (`KF_IMPL_SUFFIX`).
@@ -36,30 +38,23 @@ pub fn name<'l>(loaded: &'l Loaded, dialect: Dialect, call: &Insn) -> Option<&'l
     }
 }
 
-/// The tables of one dialect.
-struct Tables {
-    hooks: &'static [(u32, Hook)],
-    sets: &'static [Set],
-    filtered: &'static [Filtered],
-}
-
-fn tables(dialect: Dialect) -> Tables {
+fn tables(dialect: Dialect) -> &'static Tables {
     match dialect {
-        // The differences of the others are still to come.
+        // As with the helpers.
         Dialect::Dynamic6_18
         | Dialect::Dynamic6_19
         | Dialect::Dynamic7_0
         | Dialect::Fed53dbcdb
-        | Dialect::V7_1
-        | Dialect::V7_2
-        | Dialect::V7_3 => Tables { hooks: v7_2::HOOKS, sets: v7_2::SETS, filtered: v7_2::FILTERED },
+        | Dialect::V7_1 => &v7_1::TABLES,
+        Dialect::V7_2 => &v7_2::TABLES,
+        Dialect::V7_3 => &v7_3::TABLES,
     }
 }
 
 /// The kernel functions of one kernel, indexed. Make it once and ask it for every program.
 pub struct Kfuncs<'a> {
     btf: &'a Btf<'a>,
-    tables: Tables,
+    tables: &'static Tables,
     /// Ids of the functions in BTF by name.
     functions: HashMap<&'a str, u32>,
     /// Flags by hook and id.
@@ -94,7 +89,7 @@ impl<'a> Kfuncs<'a> {
         let tables = tables(dialect);
         let image = btf_ids.map(|section| tables::image_sets(section, btf)).filter(|sets| !sets.is_empty());
         let mut flags = HashMap::new();
-        for set in tables.sets {
+        for set in tables.sets() {
             let known: Vec<(u32, u32)> =
                 set.kfuncs.iter().filter_map(|(name, flags)| Some((*functions.get(name)?, *flags))).collect();
             let members = match &image {
@@ -141,8 +136,7 @@ impl<'a> Kfuncs<'a> {
 
     /// `bpf_fetch_kfunc_arg_meta`.
     fn prototype(&self, id: u32, asker: &Asker<'_>) -> Option<KfuncPrototype> {
-        let hook = self.tables.hooks.iter().find(|(number, _)| *number == asker.resolved_type);
-        let hooks = [Some(Hook::Common), hook.map(|(_, hook)| *hook)];
+        let hooks = [Some(Hook::Common), self.tables.hook(asker.resolved_type)];
         let registered =
             || hooks.iter().flatten().filter_map(|hook| Some((*hook, *self.flags.get(&(*hook, id))?)));
         // The flags are those of the first hook that has the function, even if only the second lets it be called.
@@ -171,10 +165,8 @@ impl<'a> Kfuncs<'a> {
 
     /// `__btf_kfunc_is_allowed`: no filter of the hook objects.
     fn allowed(&self, hook: Hook, name: &str, asker: &Asker<'_>) -> bool {
-        let filtered =
-            self.tables.filtered.iter().find(|entry| entry.hook == hook && entry.kfuncs.contains(&name));
         // Every entry ends with a case for all programs.
-        filtered.is_none_or(|entry| choose(entry.allowed, asker).unwrap_or(false))
+        self.tables.filtered(hook, name).is_none_or(|entry| choose(entry.allowed, asker).unwrap_or(false))
     }
 
     /// What `bpf_kfunc_stack_access_bytes` asks of a parameter.

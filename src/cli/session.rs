@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use globset::{GlobBuilder, GlobMatcher};
 use livediff::log::LIVE_REGS_HEADER;
 use livediff::{
-    bpf::{btf::Btf, kfunc::Kfuncs},
+    bpf::{btf::Btf, helpers::Offered, kfunc::Kfuncs},
     report::qualified,
 };
 use livediff_capture::{Loaded, Said};
@@ -90,6 +90,7 @@ impl Session {
             Btf::parse(&kernel.image.btf).with_context(|| format!("kernel {}: its BTF", kernel.name))?;
         let btf_ids = Some(kernel.image.btf_ids.as_slice()).filter(|ids| !ids.is_empty());
         let kfuncs = Kfuncs::new(&btf, kernel.dialect, btf_ids);
+        let helpers = Offered::new(&btf, kernel.dialect);
         let wanted = objects.iter().filter_map(|object| {
             let only = self.filter.functions(object);
             (only.as_ref().is_none_or(|names| !names.is_empty())).then(|| run::Object {
@@ -111,10 +112,11 @@ impl Session {
             threads.spawn(move || receive.into_iter().for_each(done));
             self.pool.in_place_scope(|pool| {
                 let submit = |mut finished: Finished| {
-                    let (send, kfuncs) = (send.clone(), &kfuncs);
+                    let (send, kfuncs, helpers) = (send.clone(), &kfuncs, &helpers);
                     pool.spawn(move |_| {
                         if let Outcome::Loaded(pair) = &mut finished.outcome {
                             pair.0.kfuncs = kfuncs.resolve(&pair.0);
+                            pair.0.helpers_missing = helpers.missing(&pair.0);
                         }
                         // The other end lives until the scope ends.
                         let _ = send.send(work(finished));

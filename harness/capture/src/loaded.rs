@@ -25,6 +25,10 @@ pub struct Loaded {
     pub exception_callback: Option<u32>,
     /// Every kfunc that a call in `insns` names, once.
     pub kfuncs: Vec<Kfunc>,
+    /// The helpers, by id and ascending, that a call in `insns` names and that the kernel was built without, although
+    /// its dialect could give them to this program.
+    #[serde(default)]
+    pub helpers_missing: Vec<i32>,
 }
 
 /// What a program attaches to.

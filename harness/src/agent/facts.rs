@@ -66,6 +66,7 @@ pub(super) fn loaded(prepared: &Prepared, program: &Program<'_>, given: Given) -
         func_info,
         exception_callback,
         kfuncs: Vec::new(),
+        helpers_missing: Vec::new(),
     })
 }
 

@@ -1,43 +1,34 @@
 //! Helper functions: their names, and which prototype of each a program gets.
 //!
-//! The tables come from the kernel's source by `scripts/gen-helpers`. They hold for a loader with every capability,
-//! a kernel that is not locked down, and the options of Debian's x86-64 cloud kernel (`CONFIG` in
-//! `scripts/kernel_source.py`); a kernel built without, say, `CONFIG_INET` gives its programs less.
+//! The tables come from the kernel's source by `scripts/gen-helpers`, those of 7.2 whole and of the others what differs.
+//! They hold for a loader with every capability, a kernel that is not locked down, and a configuration that leaves
+//! nothing out (`CONFIG` in `scripts/kernel_source.py`). What a kernel was built without, [`Offered`] tells, and
+//! [`Loaded::helpers_missing`] keeps it for each program.
+mod offered;
 mod prototype;
 mod table;
+mod v7_1;
 mod v7_2;
+mod v7_3;
 
+pub use offered::Offered;
 pub use prototype::{Arg, ArgKind, Prototype};
 
 use crate::Dialect;
 use crate::bpf::asker::{Asker, prog_type};
 use livediff_capture::Loaded;
-use table::Table;
+use table::Tables;
 
-/// The tables of one dialect.
-struct Tables {
-    names: &'static [&'static str],
-    prog_types: &'static [(u32, &'static Table)],
-    struct_ops: &'static [(&'static str, &'static Table)],
-    /// `bpf_base_func_proto`.
-    base: &'static Table,
-}
-
-fn tables(dialect: Dialect) -> Tables {
+fn tables(dialect: Dialect) -> &'static Tables {
     match dialect {
-        // The differences of the others are still to come.
+        // For 6.18 to 7.0 too: no older source was read. The commit stands between 7.0 and 7.1.
         Dialect::Dynamic6_18
         | Dialect::Dynamic6_19
         | Dialect::Dynamic7_0
         | Dialect::Fed53dbcdb
-        | Dialect::V7_1
-        | Dialect::V7_2
-        | Dialect::V7_3 => Tables {
-            names: &v7_2::NAMES,
-            prog_types: v7_2::PROG_TYPES,
-            struct_ops: v7_2::STRUCT_OPS_KINDS,
-            base: &v7_2::BASE,
-        },
+        | Dialect::V7_1 => &v7_1::TABLES,
+        Dialect::V7_2 => &v7_2::TABLES,
+        Dialect::V7_3 => &v7_3::TABLES,
     }
 }
 
@@ -47,19 +38,24 @@ pub fn name(dialect: Dialect, id: i32) -> Option<&'static str> {
 }
 
 /// The prototype of helper `id` for the program, or nothing exactly where `bpf_get_helper_proto` fails: no such
-/// helper, not for this program, or a prototype without a function.
+/// helper, not for this program, a prototype without a function, or missing from the kernel
+/// ([`Loaded::helpers_missing`]).
 ///
 /// An extension gets what the program that it extends gets. Programs of a kind of struct_ops that is not in the
 /// kernel image (a module's) get what `bpf_base_func_proto` gives.
 pub fn prototype(dialect: Dialect, loaded: &Loaded, id: i32) -> Option<&'static Prototype> {
+    if loaded.helpers_missing.contains(&id) { None } else { full_prototype(dialect, loaded, id) }
+}
+
+/// [`prototype`] in a kernel that was built with every option.
+fn full_prototype(dialect: Dialect, loaded: &Loaded, id: i32) -> Option<&'static Prototype> {
     let tables = tables(dialect);
     let id = u32::try_from(id).ok()?;
     let asker = Asker::of(loaded);
     let table = if asker.resolved_type == prog_type::STRUCT_OPS {
-        let kind = tables.struct_ops.iter().find(|(name, _)| *name == asker.struct_ops);
-        kind.map_or(tables.base, |(_, table)| table)
+        tables.struct_ops(asker.struct_ops).unwrap_or(tables.base)
     } else {
-        tables.prog_types.iter().find(|(number, _)| *number == asker.resolved_type)?.1
+        tables.prog_type(asker.resolved_type)?
     };
     table.find(id, &asker)
 }

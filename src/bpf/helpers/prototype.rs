@@ -48,13 +48,16 @@ impl Arg {
 pub struct Prototype {
     /// The kernel's name of it, for example `bpf_map_lookup_elem_proto`.
     pub symbol: &'static str,
+    /// The kernel's function behind it, for example `bpf_map_lookup_elem`; empty if there is none because every call
+    /// of the helper is made inline.
+    pub implementation: &'static str,
     /// The arguments, r1 to r5.
     pub args: [Arg; 5],
 }
 
 impl Prototype {
     /// A prototype with the leading arguments given and no others.
-    pub(super) const fn new(symbol: &'static str, given: &[Arg]) -> Prototype {
+    pub(super) const fn new(symbol: &'static str, implementation: &'static str, given: &[Arg]) -> Prototype {
         let mut args = [Arg::of(ArgKind::None); 5];
         let mut at = 0;
         // A sixth argument stops the build: prototypes are constants.
@@ -62,7 +65,7 @@ impl Prototype {
             args[at] = given[at];
             at += 1;
         }
-        Prototype { symbol, args }
+        Prototype { symbol, implementation, args }
     }
 
     /// How many arguments come before the first that does not exist, 0 to 5 (`num_params` in
@@ -87,8 +90,9 @@ pub(super) const fn fixed(bytes: u32) -> Arg {
 
 /// One static for each prototype, named as the kernel names it.
 macro_rules! prototypes {
-    ($($symbol:ident($($arg:expr),*);)*) => {
-        $(static $symbol: Prototype = Prototype::new(stringify!($symbol), &[$($arg),*]);)*
+    ($($symbol:ident($implementation:literal $(, $arg:expr)*);)*) => {
+        $(pub(super) static $symbol: Prototype =
+            Prototype::new(stringify!($symbol), $implementation, &[$($arg),*]);)*
     };
 }
 pub(super) use prototypes;

@@ -2,6 +2,35 @@
 use super::Prototype;
 use crate::bpf::asker::{Asker, Cases, choose};
 
+/// The tables of one dialect.
+#[derive(Debug)]
+pub(super) struct Tables {
+    /// The tables of another dialect, which hold where these are silent.
+    pub(super) based_on: Option<&'static Tables>,
+    /// Names by id.
+    pub(super) names: &'static [&'static str],
+    /// `bpf_base_func_proto`.
+    pub(super) base: &'static Table,
+    /// By `enum bpf_prog_type`; what there is for struct_ops programs is for none of them.
+    pub(super) prog_types: &'static [(u32, &'static Table)],
+    /// Of struct_ops programs, by the name of the struct.
+    pub(super) struct_ops: &'static [(&'static str, &'static Table)],
+}
+
+impl Tables {
+    /// The table of a program type.
+    pub(super) fn prog_type(&self, number: u32) -> Option<&'static Table> {
+        let own = self.prog_types.iter().find(|(other, _)| *other == number).map(|(_, table)| *table);
+        own.or_else(|| self.based_on?.prog_type(number))
+    }
+
+    /// The table of the struct_ops programs of a struct.
+    pub(super) fn struct_ops(&self, name: &str) -> Option<&'static Table> {
+        let own = self.struct_ops.iter().find(|(other, _)| *other == name).map(|(_, table)| *table);
+        own.or_else(|| self.based_on?.struct_ops(name))
+    }
+}
+
 /// The helpers of a program type.
 #[derive(Debug)]
 pub(super) struct Table {

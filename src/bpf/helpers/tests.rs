@@ -74,13 +74,15 @@ fn ids_outside_the_table_have_no_prototype() {
 
 #[test]
 fn tables_are_sorted() {
-    let tables = tables(Dialect::V7_2);
-    assert_eq!(tables.prog_types.len(), 32);
-    for (number, table) in tables.prog_types {
-        assert!(table.is_sorted(), "program type {number}");
-    }
-    for (kind, table) in tables.struct_ops {
-        assert!(table.is_sorted(), "struct_ops {kind}");
+    assert_eq!(tables(Dialect::V7_2).prog_types.len(), 32);
+    for dialect in Dialect::ALL {
+        let tables = tables(dialect);
+        for (number, table) in tables.prog_types {
+            assert!(table.is_sorted(), "{dialect}: program type {number}");
+        }
+        for (kind, table) in tables.struct_ops {
+            assert!(table.is_sorted(), "{dialect}: struct_ops {kind}");
+        }
     }
 }
 
@@ -148,8 +150,10 @@ fn the_program_type_decides() {
     // A syscall program is none of the types that have a trampoline, but gets what tracing programs get.
     assert_eq!(symbol(&program(prog::SYSCALL, 0, ""), "bpf_d_path"), Some("bpf_d_path_proto"));
     assert_eq!(symbol(&program(prog::SYSCALL, attach::TRACE_FENTRY, ""), "bpf_get_func_ret"), None);
-    // CONFIG_BPF_KPROBE_OVERRIDE is not set.
-    assert_eq!(symbol(&program(prog::KPROBE, 0, ""), "bpf_override_return"), None);
+    // Given to kprobes alone; whether the kernel has it is another question.
+    let override_return = |prog_type| symbol(&program(prog_type, 0, ""), "bpf_override_return");
+    assert_eq!(override_return(prog::KPROBE), Some("bpf_override_return_proto"));
+    assert_eq!(override_return(prog::TRACING), None);
 }
 
 #[test]
@@ -225,4 +229,51 @@ fn an_extension_is_its_target() {
     assert_eq!(symbol(&loaded, "bpf_bind"), None);
     loaded.expected_attach_type = 10;
     assert_eq!(symbol(&loaded, "bpf_bind"), None);
+}
+
+#[test]
+fn dialects_differ() {
+    let gives = |dialect, prog_type, expected, id| {
+        prototype(dialect, &program(prog_type, expected, ""), id).map(|prototype| prototype.symbol)
+    };
+    let each = |prog_type, expected, id| {
+        Dialect::ALL.map(|dialect| gives(dialect, prog_type, expected, id).is_some())
+    };
+    // bpf_skb_pull_data to LWT_SEG6LOCAL programs: taken back in 7.2.
+    assert_eq!(each(prog::LWT_SEG6LOCAL, 0, 39), [true, true, true, true, true, false, false]);
+    // bpf_setsockopt to BPF_CGROUP_UNIX_GETPEERNAME: likewise.
+    assert_eq!(each(prog::CGROUP_SOCK_ADDR, 52, 49), [true, true, true, true, true, false, false]);
+    // What is the same everywhere comes through the differences.
+    assert_eq!(each(prog::XDP, 0, 44), [true; 7]);
+    assert_eq!(each(prog::SOCKET_FILTER, 0, 44), [false; 7]);
+    for dialect in Dialect::ALL {
+        assert_eq!(name(dialect, 181), Some("bpf_loop"));
+        assert_eq!(name(dialect, 212), None);
+    }
+}
+
+#[test]
+fn a_kernel_offers_what_it_was_built_with() {
+    use livediff_capture::Insn;
+    let call = |imm| Insn { code: 0x85, imm, ..Insn::default() };
+    let missing = |named: &[&'static str], prog_type, calls: &[i32]| {
+        let loaded =
+            Loaded { insns: calls.iter().map(|id| call(*id)).collect(), ..program(prog_type, 0, "") };
+        Offered::of(Dialect::V7_2, named.iter().copied().collect()).missing(&loaded)
+    };
+    let kernel = ["bpf_map_lookup_elem", "bpf_loop"];
+    // bpf_override_return, twice; bpf_map_lookup_elem; bpf_tail_call, which has no function.
+    assert_eq!(missing(&kernel, prog::KPROBE, &[58, 1, 12, 58]), [58]);
+    // What the dialect does not give anyway is not missing, and neither is what does not exist.
+    assert_eq!(missing(&kernel, prog::XDP, &[58, 181, -1, 212]), [0; 0]);
+    // bpf_loop, then bpf_ktime_get_ns.
+    assert_eq!(missing(&kernel[..1], prog::XDP, &[181, 5]), [5, 181]);
+    // BTF without helpers says nothing of them.
+    assert_eq!(missing(&["bpf_loop"], prog::KPROBE, &[58]), [0; 0]);
+
+    let mut loaded = program(prog::KPROBE, 0, "");
+    assert_eq!(symbol(&loaded, "bpf_override_return"), Some("bpf_override_return_proto"));
+    loaded.helpers_missing = vec![58];
+    assert_eq!(symbol(&loaded, "bpf_override_return"), None);
+    assert_eq!(symbol(&loaded, "bpf_map_lookup_elem"), Some("bpf_map_lookup_elem_proto"));
 }

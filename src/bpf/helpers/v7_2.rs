@@ -2,7 +2,7 @@
 #![allow(non_upper_case_globals)] // the kernel's names
 
 use super::prototype::{DYNPTR, KEY, MAP, MEM, OTHER, Prototype, SIZE, STACK, VALUE, fixed, prototypes};
-use super::table::{Table, helper};
+use super::table::{Table, Tables, helper};
 use crate::bpf::asker::when;
 
 /// Names of the helpers by id (`func_id_str`).
@@ -223,282 +223,283 @@ pub(super) static NAMES: [&str; 212] = [
 ];
 
 prototypes! {
-    bpf_bind_proto(OTHER, MEM, SIZE);
-    bpf_bprm_opts_set_proto(OTHER, OTHER);
-    bpf_btf_find_by_name_kind_proto(MEM, SIZE, OTHER, OTHER);
-    bpf_cgrp_storage_delete_proto(MAP, OTHER);
-    bpf_cgrp_storage_get_proto(MAP, OTHER, VALUE, OTHER);
-    bpf_clone_redirect_proto(OTHER, OTHER, OTHER);
-    bpf_copy_from_user_proto(MEM.uninit(), SIZE, OTHER);
-    bpf_copy_from_user_task_proto(MEM.uninit(), SIZE, OTHER, OTHER, OTHER);
-    bpf_csum_diff_proto(MEM, SIZE, MEM, SIZE, OTHER);
-    bpf_csum_level_proto(OTHER, OTHER);
-    bpf_csum_update_proto(OTHER, OTHER);
-    bpf_current_task_under_cgroup_proto(MAP, OTHER);
-    bpf_d_path_proto(OTHER, MEM, SIZE);
-    bpf_dynptr_data_proto(DYNPTR, OTHER, OTHER);
-    bpf_dynptr_from_mem_proto(MEM.uninit(), SIZE, OTHER, DYNPTR.uninit());
-    bpf_dynptr_read_proto(MEM.uninit(), SIZE, DYNPTR, OTHER, OTHER);
-    bpf_dynptr_write_proto(DYNPTR, OTHER, MEM, SIZE, OTHER);
-    bpf_event_output_data_proto(OTHER, MAP, OTHER, MEM, SIZE);
-    bpf_find_vma_proto(OTHER, OTHER, OTHER, STACK, OTHER);
-    bpf_flow_dissector_load_bytes_proto(OTHER, OTHER, MEM.uninit(), SIZE);
-    bpf_for_each_map_elem_proto(MAP, OTHER, STACK, OTHER);
-    bpf_get_attach_cookie_proto(OTHER);
-    bpf_get_attach_cookie_proto_kmulti(OTHER);
-    bpf_get_attach_cookie_proto_pe(OTHER);
-    bpf_get_attach_cookie_proto_trace(OTHER);
-    bpf_get_attach_cookie_proto_tracing(OTHER);
-    bpf_get_attach_cookie_proto_umulti(OTHER);
-    bpf_get_branch_snapshot_proto(MEM.uninit(), SIZE);
-    bpf_get_cgroup_classid_curr_proto();
-    bpf_get_cgroup_classid_proto(OTHER);
-    bpf_get_current_ancestor_cgroup_id_proto(OTHER);
-    bpf_get_current_cgroup_id_proto();
-    bpf_get_current_comm_proto(MEM.uninit(), SIZE);
-    bpf_get_current_pid_tgid_proto();
-    bpf_get_current_task_btf_proto();
-    bpf_get_current_task_proto();
-    bpf_get_current_uid_gid_proto();
-    bpf_get_func_arg_cnt_proto(OTHER);
-    bpf_get_func_arg_proto(OTHER, OTHER, fixed(8).uninit());
-    bpf_get_func_ip_proto_kprobe(OTHER);
-    bpf_get_func_ip_proto_kprobe_multi(OTHER);
-    bpf_get_func_ip_proto_tracing(OTHER);
-    bpf_get_func_ip_proto_uprobe_multi(OTHER);
-    bpf_get_func_ret_proto(OTHER, fixed(8).uninit());
-    bpf_get_hash_recalc_proto(OTHER);
-    bpf_get_listener_sock_proto(OTHER);
-    bpf_get_local_storage_proto(MAP, OTHER);
-    bpf_get_netns_cookie_proto(OTHER);
-    bpf_get_netns_cookie_sk_msg_proto(OTHER);
-    bpf_get_netns_cookie_sock_addr_proto(OTHER);
-    bpf_get_netns_cookie_sock_ops_proto(OTHER);
-    bpf_get_netns_cookie_sock_proto(OTHER);
-    bpf_get_netns_cookie_sockopt_proto(OTHER);
-    bpf_get_ns_current_pid_tgid_proto(OTHER, OTHER, MEM.uninit(), SIZE);
-    bpf_get_numa_node_id_proto();
-    bpf_get_prandom_u32_proto();
-    bpf_get_raw_smp_processor_id_proto();
-    bpf_get_retval_proto();
-    bpf_get_route_realm_proto(OTHER);
-    bpf_get_smp_processor_id_proto();
-    bpf_get_socket_cookie_proto(OTHER);
-    bpf_get_socket_cookie_sock_addr_proto(OTHER);
-    bpf_get_socket_cookie_sock_ops_proto(OTHER);
-    bpf_get_socket_cookie_sock_proto(OTHER);
-    bpf_get_socket_ptr_cookie_proto(OTHER);
-    bpf_get_socket_uid_proto(OTHER);
-    bpf_get_stack_proto(OTHER, MEM.uninit(), SIZE, OTHER);
-    bpf_get_stack_proto_pe(OTHER, MEM.uninit(), SIZE, OTHER);
-    bpf_get_stack_proto_raw_tp(OTHER, MEM.uninit(), SIZE, OTHER);
-    bpf_get_stack_proto_tp(OTHER, MEM.uninit(), SIZE, OTHER);
-    bpf_get_stack_sleepable_proto(OTHER, MEM.uninit(), SIZE, OTHER);
-    bpf_get_stackid_proto(OTHER, MAP, OTHER);
-    bpf_get_stackid_proto_pe(OTHER, MAP, OTHER);
-    bpf_get_stackid_proto_raw_tp(OTHER, MAP, OTHER);
-    bpf_get_stackid_proto_tp(OTHER, MAP, OTHER);
-    bpf_get_task_stack_proto(OTHER, MEM.uninit(), SIZE, OTHER);
-    bpf_get_task_stack_sleepable_proto(OTHER, MEM.uninit(), SIZE, OTHER);
-    bpf_ima_file_hash_proto(OTHER, MEM.uninit(), SIZE);
-    bpf_ima_inode_hash_proto(OTHER, MEM.uninit(), SIZE);
-    bpf_inode_storage_delete_proto(MAP, OTHER);
-    bpf_inode_storage_get_proto(MAP, OTHER, VALUE, OTHER);
-    bpf_jiffies64_proto();
-    bpf_kallsyms_lookup_name_proto(MEM, SIZE, OTHER, fixed(8).uninit());
-    bpf_kptr_xchg_proto(OTHER, OTHER);
-    bpf_ktime_get_boot_ns_proto();
-    bpf_ktime_get_coarse_ns_proto();
-    bpf_ktime_get_ns_proto();
-    bpf_ktime_get_tai_ns_proto();
-    bpf_l3_csum_replace_proto(OTHER, OTHER, OTHER, OTHER, OTHER);
-    bpf_l4_csum_replace_proto(OTHER, OTHER, OTHER, OTHER, OTHER);
-    bpf_loop_proto(OTHER, OTHER, STACK, OTHER);
-    bpf_lwt_in_push_encap_proto(OTHER, OTHER, MEM, SIZE);
-    bpf_lwt_seg6_action_proto(OTHER, OTHER, MEM, SIZE);
-    bpf_lwt_seg6_adjust_srh_proto(OTHER, OTHER, OTHER);
-    bpf_lwt_seg6_store_bytes_proto(OTHER, OTHER, MEM, SIZE);
-    bpf_lwt_xmit_push_encap_proto(OTHER, OTHER, MEM, SIZE);
-    bpf_map_delete_elem_proto(MAP, KEY);
-    bpf_map_lookup_elem_proto(MAP, KEY);
-    bpf_map_lookup_percpu_elem_proto(MAP, KEY, OTHER);
-    bpf_map_peek_elem_proto(MAP, VALUE.uninit());
-    bpf_map_pop_elem_proto(MAP, VALUE.uninit());
-    bpf_map_push_elem_proto(MAP, VALUE, OTHER);
-    bpf_map_update_elem_proto(MAP, KEY, VALUE, OTHER);
-    bpf_msg_apply_bytes_proto(OTHER, OTHER);
-    bpf_msg_cork_bytes_proto(OTHER, OTHER);
-    bpf_msg_pop_data_proto(OTHER, OTHER, OTHER, OTHER);
-    bpf_msg_pull_data_proto(OTHER, OTHER, OTHER, OTHER);
-    bpf_msg_push_data_proto(OTHER, OTHER, OTHER, OTHER);
-    bpf_msg_redirect_hash_proto(OTHER, MAP, KEY, OTHER);
-    bpf_msg_redirect_map_proto(OTHER, MAP, OTHER, OTHER);
-    bpf_per_cpu_ptr_proto(OTHER, OTHER);
-    bpf_perf_event_output_proto(OTHER, MAP, OTHER, MEM, SIZE);
-    bpf_perf_event_output_proto_raw_tp(OTHER, MAP, OTHER, MEM, SIZE);
-    bpf_perf_event_output_proto_tp(OTHER, MAP, OTHER, MEM, SIZE);
-    bpf_perf_event_read_proto(MAP, OTHER);
-    bpf_perf_event_read_value_proto(MAP, OTHER, MEM.uninit(), SIZE);
-    bpf_perf_prog_read_value_proto(OTHER, MEM.uninit(), SIZE);
-    bpf_probe_read_compat_proto(MEM.uninit(), SIZE, OTHER);
-    bpf_probe_read_compat_str_proto(MEM.uninit(), SIZE, OTHER);
-    bpf_probe_read_kernel_proto(MEM.uninit(), SIZE, OTHER);
-    bpf_probe_read_kernel_str_proto(MEM.uninit(), SIZE, OTHER);
-    bpf_probe_read_user_proto(MEM.uninit(), SIZE, OTHER);
-    bpf_probe_read_user_str_proto(MEM.uninit(), SIZE, OTHER);
-    bpf_probe_write_user_proto(OTHER, MEM, SIZE);
-    bpf_read_branch_records_proto(OTHER, MEM, SIZE, OTHER);
-    bpf_redirect_neigh_proto(OTHER, MEM, SIZE, OTHER);
-    bpf_redirect_peer_proto(OTHER, OTHER);
-    bpf_redirect_proto(OTHER, OTHER);
-    bpf_ringbuf_discard_dynptr_proto(DYNPTR, OTHER);
-    bpf_ringbuf_discard_proto(OTHER, OTHER);
-    bpf_ringbuf_output_proto(MAP, MEM, SIZE, OTHER);
-    bpf_ringbuf_query_proto(MAP, OTHER);
-    bpf_ringbuf_reserve_dynptr_proto(MAP, OTHER, OTHER, DYNPTR.uninit());
-    bpf_ringbuf_reserve_proto(MAP, OTHER, OTHER);
-    bpf_ringbuf_submit_dynptr_proto(DYNPTR, OTHER);
-    bpf_ringbuf_submit_proto(OTHER, OTHER);
-    bpf_send_signal_proto(OTHER);
-    bpf_send_signal_thread_proto(OTHER);
-    bpf_seq_printf_btf_proto(OTHER, MEM, SIZE, OTHER);
-    bpf_seq_printf_proto(OTHER, MEM, SIZE, MEM, SIZE);
-    bpf_seq_write_proto(OTHER, MEM, SIZE);
-    bpf_set_hash_invalid_proto(OTHER);
-    bpf_set_hash_proto(OTHER, OTHER);
-    bpf_set_retval_proto(OTHER);
-    bpf_sk_ancestor_cgroup_id_proto(OTHER, OTHER);
-    bpf_sk_assign_proto(OTHER, OTHER, OTHER);
-    bpf_sk_cgroup_id_proto(OTHER);
-    bpf_sk_fullsock_proto(OTHER);
-    bpf_sk_getsockopt_proto(OTHER, OTHER, OTHER, MEM.uninit(), SIZE);
-    bpf_sk_lookup_assign_proto(OTHER, OTHER, OTHER);
-    bpf_sk_lookup_tcp_proto(OTHER, MEM, SIZE, OTHER, OTHER);
-    bpf_sk_lookup_udp_proto(OTHER, MEM, SIZE, OTHER, OTHER);
-    bpf_sk_redirect_hash_proto(OTHER, MAP, KEY, OTHER);
-    bpf_sk_redirect_map_proto(OTHER, MAP, OTHER, OTHER);
-    bpf_sk_release_proto(OTHER);
-    bpf_sk_setsockopt_nodelay_proto(OTHER, OTHER, OTHER, MEM, SIZE);
-    bpf_sk_setsockopt_proto(OTHER, OTHER, OTHER, MEM, SIZE);
-    bpf_sk_storage_delete_proto(MAP, OTHER);
-    bpf_sk_storage_delete_tracing_proto(MAP, OTHER);
-    bpf_sk_storage_get_cg_sock_proto(MAP, OTHER, VALUE, OTHER);
-    bpf_sk_storage_get_proto(MAP, OTHER, VALUE, OTHER);
-    bpf_sk_storage_get_tracing_proto(MAP, OTHER, VALUE, OTHER);
-    bpf_skb_adjust_room_proto(OTHER, OTHER, OTHER, OTHER);
-    bpf_skb_ancestor_cgroup_id_proto(OTHER, OTHER);
-    bpf_skb_cgroup_classid_proto(OTHER);
-    bpf_skb_cgroup_id_proto(OTHER);
-    bpf_skb_change_head_proto(OTHER, OTHER, OTHER);
-    bpf_skb_change_proto_proto(OTHER, OTHER, OTHER);
-    bpf_skb_change_tail_proto(OTHER, OTHER, OTHER);
-    bpf_skb_change_type_proto(OTHER, OTHER);
-    bpf_skb_check_mtu_proto(OTHER, OTHER, fixed(4), OTHER, OTHER);
-    bpf_skb_ecn_set_ce_proto(OTHER);
-    bpf_skb_event_output_proto(OTHER, MAP, OTHER, MEM, SIZE);
-    bpf_skb_fib_lookup_proto(OTHER, MEM, SIZE, OTHER);
-    bpf_skb_get_tunnel_key_proto(OTHER, MEM.uninit(), SIZE, OTHER);
-    bpf_skb_get_tunnel_opt_proto(OTHER, MEM.uninit(), SIZE);
-    bpf_skb_get_xfrm_state_proto(OTHER, OTHER, MEM.uninit(), SIZE, OTHER);
-    bpf_skb_load_bytes_proto(OTHER, OTHER, MEM.uninit(), SIZE);
-    bpf_skb_load_bytes_relative_proto(OTHER, OTHER, MEM.uninit(), SIZE, OTHER);
-    bpf_skb_output_proto(OTHER, MAP, OTHER, MEM, SIZE);
-    bpf_skb_pull_data_proto(OTHER, OTHER);
-    bpf_skb_set_tstamp_proto(OTHER, OTHER, OTHER);
-    bpf_skb_set_tunnel_key_proto(OTHER, MEM, SIZE, OTHER);
-    bpf_skb_set_tunnel_opt_proto(OTHER, MEM, SIZE);
-    bpf_skb_store_bytes_proto(OTHER, OTHER, MEM, SIZE, OTHER);
-    bpf_skb_under_cgroup_proto(OTHER, MAP, OTHER);
-    bpf_skb_vlan_pop_proto(OTHER);
-    bpf_skb_vlan_push_proto(OTHER, OTHER, OTHER);
-    bpf_skc_lookup_tcp_proto(OTHER, MEM, SIZE, OTHER, OTHER);
-    bpf_skc_to_mptcp_sock_proto(OTHER);
-    bpf_skc_to_tcp6_sock_proto(OTHER);
-    bpf_skc_to_tcp_request_sock_proto(OTHER);
-    bpf_skc_to_tcp_sock_proto(OTHER);
-    bpf_skc_to_tcp_timewait_sock_proto(OTHER);
-    bpf_skc_to_udp6_sock_proto(OTHER);
-    bpf_skc_to_unix_sock_proto(OTHER);
-    bpf_snprintf_btf_proto(MEM, SIZE, MEM, SIZE, OTHER);
-    bpf_snprintf_proto(MEM, SIZE, OTHER, MEM, SIZE);
-    bpf_sock_addr_getsockopt_proto(OTHER, OTHER, OTHER, MEM.uninit(), SIZE);
-    bpf_sock_addr_setsockopt_proto(OTHER, OTHER, OTHER, MEM, SIZE);
-    bpf_sock_addr_sk_lookup_tcp_proto(OTHER, MEM, SIZE, OTHER, OTHER);
-    bpf_sock_addr_sk_lookup_udp_proto(OTHER, MEM, SIZE, OTHER, OTHER);
-    bpf_sock_addr_skc_lookup_tcp_proto(OTHER, MEM, SIZE, OTHER, OTHER);
-    bpf_sock_create_getsockopt_proto(OTHER, OTHER, OTHER, MEM.uninit(), SIZE);
-    bpf_sock_create_setsockopt_proto(OTHER, OTHER, OTHER, MEM, SIZE);
-    bpf_sock_from_file_proto(OTHER);
-    bpf_sock_hash_update_proto(OTHER, MAP, KEY, OTHER);
-    bpf_sock_map_update_proto(OTHER, MAP, KEY, OTHER);
-    bpf_sock_ops_cb_flags_set_proto(OTHER, OTHER);
-    bpf_sock_ops_getsockopt_proto(OTHER, OTHER, OTHER, MEM.uninit(), SIZE);
-    bpf_sock_ops_load_hdr_opt_proto(OTHER, MEM, SIZE, OTHER);
-    bpf_sock_ops_reserve_hdr_opt_proto(OTHER, OTHER, OTHER);
-    bpf_sock_ops_setsockopt_proto(OTHER, OTHER, OTHER, MEM, SIZE);
-    bpf_sock_ops_store_hdr_opt_proto(OTHER, MEM, SIZE, OTHER);
-    bpf_spin_lock_proto(OTHER);
-    bpf_spin_unlock_proto(OTHER);
-    bpf_strncmp_proto(MEM, SIZE, OTHER);
-    bpf_strtol_proto(MEM, SIZE, OTHER, fixed(8).uninit());
-    bpf_strtoul_proto(MEM, SIZE, OTHER, fixed(8).uninit());
-    bpf_sys_bpf_proto(OTHER, MEM, SIZE);
-    bpf_sys_close_proto(OTHER);
-    bpf_sysctl_get_current_value_proto(OTHER, MEM.uninit(), SIZE);
-    bpf_sysctl_get_name_proto(OTHER, MEM, SIZE, OTHER);
-    bpf_sysctl_get_new_value_proto(OTHER, MEM.uninit(), SIZE);
-    bpf_sysctl_set_new_value_proto(OTHER, MEM, SIZE);
-    bpf_tail_call_proto(OTHER, MAP, OTHER);
-    bpf_task_pt_regs_proto(OTHER);
-    bpf_task_storage_delete_proto(MAP, OTHER);
-    bpf_task_storage_get_proto(MAP, OTHER, VALUE, OTHER);
-    bpf_tc_sk_lookup_tcp_proto(OTHER, MEM, SIZE, OTHER, OTHER);
-    bpf_tc_sk_lookup_udp_proto(OTHER, MEM, SIZE, OTHER, OTHER);
-    bpf_tc_skc_lookup_tcp_proto(OTHER, MEM, SIZE, OTHER, OTHER);
-    bpf_tcp_check_syncookie_proto(OTHER, MEM, SIZE, MEM, SIZE);
-    bpf_tcp_gen_syncookie_proto(OTHER, MEM, SIZE, MEM, SIZE);
-    bpf_tcp_raw_check_syncookie_ipv4_proto(fixed(20), fixed(20));
-    bpf_tcp_raw_check_syncookie_ipv6_proto(fixed(40), fixed(20));
-    bpf_tcp_raw_gen_syncookie_ipv4_proto(fixed(20), MEM, SIZE);
-    bpf_tcp_raw_gen_syncookie_ipv6_proto(fixed(40), MEM, SIZE);
-    bpf_tcp_send_ack_proto(OTHER, OTHER);
-    bpf_tcp_sock_proto(OTHER);
-    bpf_this_cpu_ptr_proto(OTHER);
-    bpf_timer_cancel_proto(OTHER);
-    bpf_timer_init_proto(OTHER, MAP, OTHER);
-    bpf_timer_set_callback_proto(OTHER, OTHER);
-    bpf_timer_start_proto(OTHER, OTHER, OTHER);
-    bpf_trace_printk_proto(MEM, SIZE);
-    bpf_trace_vprintk_proto(MEM, SIZE, MEM, SIZE);
-    bpf_unlocked_sk_getsockopt_proto(OTHER, OTHER, OTHER, MEM.uninit(), SIZE);
-    bpf_unlocked_sk_setsockopt_proto(OTHER, OTHER, OTHER, MEM, SIZE);
-    bpf_user_ringbuf_drain_proto(MAP, OTHER, STACK, OTHER);
-    bpf_xdp_adjust_head_proto(OTHER, OTHER);
-    bpf_xdp_adjust_meta_proto(OTHER, OTHER);
-    bpf_xdp_adjust_tail_proto(OTHER, OTHER);
-    bpf_xdp_check_mtu_proto(OTHER, OTHER, fixed(4), OTHER, OTHER);
-    bpf_xdp_event_output_proto(OTHER, MAP, OTHER, MEM, SIZE);
-    bpf_xdp_fib_lookup_proto(OTHER, MEM, SIZE, OTHER);
-    bpf_xdp_get_buff_len_proto(OTHER);
-    bpf_xdp_get_buff_len_trace_proto(OTHER);
-    bpf_xdp_load_bytes_proto(OTHER, OTHER, MEM.uninit(), SIZE);
-    bpf_xdp_output_proto(OTHER, MAP, OTHER, MEM, SIZE);
-    bpf_xdp_redirect_map_proto(MAP, OTHER, OTHER);
-    bpf_xdp_redirect_proto(OTHER, OTHER);
-    bpf_xdp_sk_lookup_tcp_proto(OTHER, MEM, SIZE, OTHER, OTHER);
-    bpf_xdp_sk_lookup_udp_proto(OTHER, MEM, SIZE, OTHER, OTHER);
-    bpf_xdp_skc_lookup_tcp_proto(OTHER, MEM, SIZE, OTHER, OTHER);
-    bpf_xdp_store_bytes_proto(OTHER, OTHER, MEM, SIZE);
-    rc_keydown_proto(OTHER, OTHER, OTHER, OTHER);
-    rc_pointer_rel_proto(OTHER, OTHER, OTHER);
-    rc_repeat_proto(OTHER);
-    sk_reuseport_load_bytes_proto(OTHER, OTHER, MEM.uninit(), SIZE);
-    sk_reuseport_load_bytes_relative_proto(OTHER, OTHER, MEM.uninit(), SIZE, OTHER);
-    sk_select_reuseport_proto(OTHER, MAP, KEY, OTHER);
-    sk_skb_adjust_room_proto(OTHER, OTHER, OTHER, OTHER);
-    sk_skb_change_head_proto(OTHER, OTHER, OTHER);
-    sk_skb_change_tail_proto(OTHER, OTHER, OTHER);
-    sk_skb_pull_data_proto(OTHER, OTHER);
+    bpf_bind_proto("bpf_bind", OTHER, MEM, SIZE);
+    bpf_bprm_opts_set_proto("bpf_bprm_opts_set", OTHER, OTHER);
+    bpf_btf_find_by_name_kind_proto("bpf_btf_find_by_name_kind", MEM, SIZE, OTHER, OTHER);
+    bpf_cgrp_storage_delete_proto("bpf_cgrp_storage_delete", MAP, OTHER);
+    bpf_cgrp_storage_get_proto("bpf_cgrp_storage_get", MAP, OTHER, VALUE, OTHER);
+    bpf_clone_redirect_proto("bpf_clone_redirect", OTHER, OTHER, OTHER);
+    bpf_copy_from_user_proto("bpf_copy_from_user", MEM.uninit(), SIZE, OTHER);
+    bpf_copy_from_user_task_proto("bpf_copy_from_user_task", MEM.uninit(), SIZE, OTHER, OTHER, OTHER);
+    bpf_csum_diff_proto("bpf_csum_diff", MEM, SIZE, MEM, SIZE, OTHER);
+    bpf_csum_level_proto("bpf_csum_level", OTHER, OTHER);
+    bpf_csum_update_proto("bpf_csum_update", OTHER, OTHER);
+    bpf_current_task_under_cgroup_proto("bpf_current_task_under_cgroup", MAP, OTHER);
+    bpf_d_path_proto("bpf_d_path", OTHER, MEM, SIZE);
+    bpf_dynptr_data_proto("bpf_dynptr_data", DYNPTR, OTHER, OTHER);
+    bpf_dynptr_from_mem_proto("bpf_dynptr_from_mem", MEM.uninit(), SIZE, OTHER, DYNPTR.uninit());
+    bpf_dynptr_read_proto("bpf_dynptr_read", MEM.uninit(), SIZE, DYNPTR, OTHER, OTHER);
+    bpf_dynptr_write_proto("bpf_dynptr_write", DYNPTR, OTHER, MEM, SIZE, OTHER);
+    bpf_event_output_data_proto("bpf_event_output_data", OTHER, MAP, OTHER, MEM, SIZE);
+    bpf_find_vma_proto("bpf_find_vma", OTHER, OTHER, OTHER, STACK, OTHER);
+    bpf_flow_dissector_load_bytes_proto("bpf_flow_dissector_load_bytes", OTHER, OTHER, MEM.uninit(), SIZE);
+    bpf_for_each_map_elem_proto("bpf_for_each_map_elem", MAP, OTHER, STACK, OTHER);
+    bpf_get_attach_cookie_proto("bpf_get_attach_cookie", OTHER);
+    bpf_get_attach_cookie_proto_kmulti("bpf_get_attach_cookie_kprobe_multi", OTHER);
+    bpf_get_attach_cookie_proto_pe("bpf_get_attach_cookie_pe", OTHER);
+    bpf_get_attach_cookie_proto_trace("bpf_get_attach_cookie_trace", OTHER);
+    bpf_get_attach_cookie_proto_tracing("bpf_get_attach_cookie_tracing", OTHER);
+    bpf_get_attach_cookie_proto_umulti("bpf_get_attach_cookie_uprobe_multi", OTHER);
+    bpf_get_branch_snapshot_proto("bpf_get_branch_snapshot", MEM.uninit(), SIZE);
+    bpf_get_cgroup_classid_curr_proto("bpf_get_cgroup_classid_curr");
+    bpf_get_cgroup_classid_proto("bpf_get_cgroup_classid", OTHER);
+    bpf_get_current_ancestor_cgroup_id_proto("bpf_get_current_ancestor_cgroup_id", OTHER);
+    bpf_get_current_cgroup_id_proto("bpf_get_current_cgroup_id");
+    bpf_get_current_comm_proto("bpf_get_current_comm", MEM.uninit(), SIZE);
+    bpf_get_current_pid_tgid_proto("bpf_get_current_pid_tgid");
+    bpf_get_current_task_btf_proto("bpf_get_current_task_btf");
+    bpf_get_current_task_proto("bpf_get_current_task");
+    bpf_get_current_uid_gid_proto("bpf_get_current_uid_gid");
+    bpf_get_func_arg_cnt_proto("get_func_arg_cnt", OTHER);
+    bpf_get_func_arg_proto("get_func_arg", OTHER, OTHER, fixed(8).uninit());
+    bpf_get_func_ip_proto_kprobe("bpf_get_func_ip_kprobe", OTHER);
+    bpf_get_func_ip_proto_kprobe_multi("bpf_get_func_ip_kprobe_multi", OTHER);
+    bpf_get_func_ip_proto_tracing("bpf_get_func_ip_tracing", OTHER);
+    bpf_get_func_ip_proto_uprobe_multi("bpf_get_func_ip_uprobe_multi", OTHER);
+    bpf_get_func_ret_proto("get_func_ret", OTHER, fixed(8).uninit());
+    bpf_get_hash_recalc_proto("bpf_get_hash_recalc", OTHER);
+    bpf_get_listener_sock_proto("bpf_get_listener_sock", OTHER);
+    bpf_get_local_storage_proto("bpf_get_local_storage", MAP, OTHER);
+    bpf_get_netns_cookie_proto("bpf_get_netns_cookie", OTHER);
+    bpf_get_netns_cookie_sk_msg_proto("bpf_get_netns_cookie_sk_msg", OTHER);
+    bpf_get_netns_cookie_sock_addr_proto("bpf_get_netns_cookie_sock_addr", OTHER);
+    bpf_get_netns_cookie_sock_ops_proto("bpf_get_netns_cookie_sock_ops", OTHER);
+    bpf_get_netns_cookie_sock_proto("bpf_get_netns_cookie_sock", OTHER);
+    bpf_get_netns_cookie_sockopt_proto("bpf_get_netns_cookie_sockopt", OTHER);
+    bpf_get_ns_current_pid_tgid_proto("bpf_get_ns_current_pid_tgid", OTHER, OTHER, MEM.uninit(), SIZE);
+    bpf_get_numa_node_id_proto("bpf_get_numa_node_id");
+    bpf_get_prandom_u32_proto("bpf_user_rnd_u32");
+    bpf_get_raw_smp_processor_id_proto("bpf_get_raw_cpu_id");
+    bpf_get_retval_proto("bpf_get_retval");
+    bpf_get_route_realm_proto("bpf_get_route_realm", OTHER);
+    bpf_get_smp_processor_id_proto("bpf_get_smp_processor_id");
+    bpf_get_socket_cookie_proto("bpf_get_socket_cookie", OTHER);
+    bpf_get_socket_cookie_sock_addr_proto("bpf_get_socket_cookie_sock_addr", OTHER);
+    bpf_get_socket_cookie_sock_ops_proto("bpf_get_socket_cookie_sock_ops", OTHER);
+    bpf_get_socket_cookie_sock_proto("bpf_get_socket_cookie_sock", OTHER);
+    bpf_get_socket_ptr_cookie_proto("bpf_get_socket_ptr_cookie", OTHER);
+    bpf_get_socket_uid_proto("bpf_get_socket_uid", OTHER);
+    bpf_get_stack_proto("bpf_get_stack", OTHER, MEM.uninit(), SIZE, OTHER);
+    bpf_get_stack_proto_pe("bpf_get_stack_pe", OTHER, MEM.uninit(), SIZE, OTHER);
+    bpf_get_stack_proto_raw_tp("bpf_get_stack_raw_tp", OTHER, MEM.uninit(), SIZE, OTHER);
+    bpf_get_stack_proto_tp("bpf_get_stack_tp", OTHER, MEM.uninit(), SIZE, OTHER);
+    bpf_get_stack_sleepable_proto("bpf_get_stack_sleepable", OTHER, MEM.uninit(), SIZE, OTHER);
+    bpf_get_stackid_proto("bpf_get_stackid", OTHER, MAP, OTHER);
+    bpf_get_stackid_proto_pe("bpf_get_stackid_pe", OTHER, MAP, OTHER);
+    bpf_get_stackid_proto_raw_tp("bpf_get_stackid_raw_tp", OTHER, MAP, OTHER);
+    bpf_get_stackid_proto_tp("bpf_get_stackid_tp", OTHER, MAP, OTHER);
+    bpf_get_task_stack_proto("bpf_get_task_stack", OTHER, MEM.uninit(), SIZE, OTHER);
+    bpf_get_task_stack_sleepable_proto("bpf_get_task_stack_sleepable", OTHER, MEM.uninit(), SIZE, OTHER);
+    bpf_ima_file_hash_proto("bpf_ima_file_hash", OTHER, MEM.uninit(), SIZE);
+    bpf_ima_inode_hash_proto("bpf_ima_inode_hash", OTHER, MEM.uninit(), SIZE);
+    bpf_inode_storage_delete_proto("bpf_inode_storage_delete", MAP, OTHER);
+    bpf_inode_storage_get_proto("bpf_inode_storage_get", MAP, OTHER, VALUE, OTHER);
+    bpf_jiffies64_proto("bpf_jiffies64");
+    bpf_kallsyms_lookup_name_proto("bpf_kallsyms_lookup_name", MEM, SIZE, OTHER, fixed(8).uninit());
+    bpf_kptr_xchg_proto("bpf_kptr_xchg", OTHER, OTHER);
+    bpf_ktime_get_boot_ns_proto("bpf_ktime_get_boot_ns");
+    bpf_ktime_get_coarse_ns_proto("bpf_ktime_get_coarse_ns");
+    bpf_ktime_get_ns_proto("bpf_ktime_get_ns");
+    bpf_ktime_get_tai_ns_proto("bpf_ktime_get_tai_ns");
+    bpf_l3_csum_replace_proto("bpf_l3_csum_replace", OTHER, OTHER, OTHER, OTHER, OTHER);
+    bpf_l4_csum_replace_proto("bpf_l4_csum_replace", OTHER, OTHER, OTHER, OTHER, OTHER);
+    bpf_loop_proto("bpf_loop", OTHER, OTHER, STACK, OTHER);
+    bpf_lwt_in_push_encap_proto("bpf_lwt_in_push_encap", OTHER, OTHER, MEM, SIZE);
+    bpf_lwt_seg6_action_proto("bpf_lwt_seg6_action", OTHER, OTHER, MEM, SIZE);
+    bpf_lwt_seg6_adjust_srh_proto("bpf_lwt_seg6_adjust_srh", OTHER, OTHER, OTHER);
+    bpf_lwt_seg6_store_bytes_proto("bpf_lwt_seg6_store_bytes", OTHER, OTHER, MEM, SIZE);
+    bpf_lwt_xmit_push_encap_proto("bpf_lwt_xmit_push_encap", OTHER, OTHER, MEM, SIZE);
+    bpf_map_delete_elem_proto("bpf_map_delete_elem", MAP, KEY);
+    bpf_map_lookup_elem_proto("bpf_map_lookup_elem", MAP, KEY);
+    bpf_map_lookup_percpu_elem_proto("bpf_map_lookup_percpu_elem", MAP, KEY, OTHER);
+    bpf_map_peek_elem_proto("bpf_map_peek_elem", MAP, VALUE.uninit());
+    bpf_map_pop_elem_proto("bpf_map_pop_elem", MAP, VALUE.uninit());
+    bpf_map_push_elem_proto("bpf_map_push_elem", MAP, VALUE, OTHER);
+    bpf_map_update_elem_proto("bpf_map_update_elem", MAP, KEY, VALUE, OTHER);
+    bpf_msg_apply_bytes_proto("bpf_msg_apply_bytes", OTHER, OTHER);
+    bpf_msg_cork_bytes_proto("bpf_msg_cork_bytes", OTHER, OTHER);
+    bpf_msg_pop_data_proto("bpf_msg_pop_data", OTHER, OTHER, OTHER, OTHER);
+    bpf_msg_pull_data_proto("bpf_msg_pull_data", OTHER, OTHER, OTHER, OTHER);
+    bpf_msg_push_data_proto("bpf_msg_push_data", OTHER, OTHER, OTHER, OTHER);
+    bpf_msg_redirect_hash_proto("bpf_msg_redirect_hash", OTHER, MAP, KEY, OTHER);
+    bpf_msg_redirect_map_proto("bpf_msg_redirect_map", OTHER, MAP, OTHER, OTHER);
+    bpf_override_return_proto("bpf_override_return", OTHER, OTHER);
+    bpf_per_cpu_ptr_proto("bpf_per_cpu_ptr", OTHER, OTHER);
+    bpf_perf_event_output_proto("bpf_perf_event_output", OTHER, MAP, OTHER, MEM, SIZE);
+    bpf_perf_event_output_proto_raw_tp("bpf_perf_event_output_raw_tp", OTHER, MAP, OTHER, MEM, SIZE);
+    bpf_perf_event_output_proto_tp("bpf_perf_event_output_tp", OTHER, MAP, OTHER, MEM, SIZE);
+    bpf_perf_event_read_proto("bpf_perf_event_read", MAP, OTHER);
+    bpf_perf_event_read_value_proto("bpf_perf_event_read_value", MAP, OTHER, MEM.uninit(), SIZE);
+    bpf_perf_prog_read_value_proto("bpf_perf_prog_read_value", OTHER, MEM.uninit(), SIZE);
+    bpf_probe_read_compat_proto("bpf_probe_read_compat", MEM.uninit(), SIZE, OTHER);
+    bpf_probe_read_compat_str_proto("bpf_probe_read_compat_str", MEM.uninit(), SIZE, OTHER);
+    bpf_probe_read_kernel_proto("bpf_probe_read_kernel", MEM.uninit(), SIZE, OTHER);
+    bpf_probe_read_kernel_str_proto("bpf_probe_read_kernel_str", MEM.uninit(), SIZE, OTHER);
+    bpf_probe_read_user_proto("bpf_probe_read_user", MEM.uninit(), SIZE, OTHER);
+    bpf_probe_read_user_str_proto("bpf_probe_read_user_str", MEM.uninit(), SIZE, OTHER);
+    bpf_probe_write_user_proto("bpf_probe_write_user", OTHER, MEM, SIZE);
+    bpf_read_branch_records_proto("bpf_read_branch_records", OTHER, MEM, SIZE, OTHER);
+    bpf_redirect_neigh_proto("bpf_redirect_neigh", OTHER, MEM, SIZE, OTHER);
+    bpf_redirect_peer_proto("bpf_redirect_peer", OTHER, OTHER);
+    bpf_redirect_proto("bpf_redirect", OTHER, OTHER);
+    bpf_ringbuf_discard_dynptr_proto("bpf_ringbuf_discard_dynptr", DYNPTR, OTHER);
+    bpf_ringbuf_discard_proto("bpf_ringbuf_discard", OTHER, OTHER);
+    bpf_ringbuf_output_proto("bpf_ringbuf_output", MAP, MEM, SIZE, OTHER);
+    bpf_ringbuf_query_proto("bpf_ringbuf_query", MAP, OTHER);
+    bpf_ringbuf_reserve_dynptr_proto("bpf_ringbuf_reserve_dynptr", MAP, OTHER, OTHER, DYNPTR.uninit());
+    bpf_ringbuf_reserve_proto("bpf_ringbuf_reserve", MAP, OTHER, OTHER);
+    bpf_ringbuf_submit_dynptr_proto("bpf_ringbuf_submit_dynptr", DYNPTR, OTHER);
+    bpf_ringbuf_submit_proto("bpf_ringbuf_submit", OTHER, OTHER);
+    bpf_send_signal_proto("bpf_send_signal", OTHER);
+    bpf_send_signal_thread_proto("bpf_send_signal_thread", OTHER);
+    bpf_seq_printf_btf_proto("bpf_seq_printf_btf", OTHER, MEM, SIZE, OTHER);
+    bpf_seq_printf_proto("bpf_seq_printf", OTHER, MEM, SIZE, MEM, SIZE);
+    bpf_seq_write_proto("bpf_seq_write", OTHER, MEM, SIZE);
+    bpf_set_hash_invalid_proto("bpf_set_hash_invalid", OTHER);
+    bpf_set_hash_proto("bpf_set_hash", OTHER, OTHER);
+    bpf_set_retval_proto("bpf_set_retval", OTHER);
+    bpf_sk_ancestor_cgroup_id_proto("bpf_sk_ancestor_cgroup_id", OTHER, OTHER);
+    bpf_sk_assign_proto("bpf_sk_assign", OTHER, OTHER, OTHER);
+    bpf_sk_cgroup_id_proto("bpf_sk_cgroup_id", OTHER);
+    bpf_sk_fullsock_proto("bpf_sk_fullsock", OTHER);
+    bpf_sk_getsockopt_proto("bpf_sk_getsockopt", OTHER, OTHER, OTHER, MEM.uninit(), SIZE);
+    bpf_sk_lookup_assign_proto("bpf_sk_lookup_assign", OTHER, OTHER, OTHER);
+    bpf_sk_lookup_tcp_proto("bpf_sk_lookup_tcp", OTHER, MEM, SIZE, OTHER, OTHER);
+    bpf_sk_lookup_udp_proto("bpf_sk_lookup_udp", OTHER, MEM, SIZE, OTHER, OTHER);
+    bpf_sk_redirect_hash_proto("bpf_sk_redirect_hash", OTHER, MAP, KEY, OTHER);
+    bpf_sk_redirect_map_proto("bpf_sk_redirect_map", OTHER, MAP, OTHER, OTHER);
+    bpf_sk_release_proto("bpf_sk_release", OTHER);
+    bpf_sk_setsockopt_nodelay_proto("bpf_sk_setsockopt_nodelay", OTHER, OTHER, OTHER, MEM, SIZE);
+    bpf_sk_setsockopt_proto("bpf_sk_setsockopt", OTHER, OTHER, OTHER, MEM, SIZE);
+    bpf_sk_storage_delete_proto("bpf_sk_storage_delete", MAP, OTHER);
+    bpf_sk_storage_delete_tracing_proto("bpf_sk_storage_delete_tracing", MAP, OTHER);
+    bpf_sk_storage_get_cg_sock_proto("bpf_sk_storage_get", MAP, OTHER, VALUE, OTHER);
+    bpf_sk_storage_get_proto("bpf_sk_storage_get", MAP, OTHER, VALUE, OTHER);
+    bpf_sk_storage_get_tracing_proto("bpf_sk_storage_get_tracing", MAP, OTHER, VALUE, OTHER);
+    bpf_skb_adjust_room_proto("bpf_skb_adjust_room", OTHER, OTHER, OTHER, OTHER);
+    bpf_skb_ancestor_cgroup_id_proto("bpf_skb_ancestor_cgroup_id", OTHER, OTHER);
+    bpf_skb_cgroup_classid_proto("bpf_skb_cgroup_classid", OTHER);
+    bpf_skb_cgroup_id_proto("bpf_skb_cgroup_id", OTHER);
+    bpf_skb_change_head_proto("bpf_skb_change_head", OTHER, OTHER, OTHER);
+    bpf_skb_change_proto_proto("bpf_skb_change_proto", OTHER, OTHER, OTHER);
+    bpf_skb_change_tail_proto("bpf_skb_change_tail", OTHER, OTHER, OTHER);
+    bpf_skb_change_type_proto("bpf_skb_change_type", OTHER, OTHER);
+    bpf_skb_check_mtu_proto("bpf_skb_check_mtu", OTHER, OTHER, fixed(4), OTHER, OTHER);
+    bpf_skb_ecn_set_ce_proto("bpf_skb_ecn_set_ce", OTHER);
+    bpf_skb_event_output_proto("bpf_skb_event_output", OTHER, MAP, OTHER, MEM, SIZE);
+    bpf_skb_fib_lookup_proto("bpf_skb_fib_lookup", OTHER, MEM, SIZE, OTHER);
+    bpf_skb_get_tunnel_key_proto("bpf_skb_get_tunnel_key", OTHER, MEM.uninit(), SIZE, OTHER);
+    bpf_skb_get_tunnel_opt_proto("bpf_skb_get_tunnel_opt", OTHER, MEM.uninit(), SIZE);
+    bpf_skb_get_xfrm_state_proto("bpf_skb_get_xfrm_state", OTHER, OTHER, MEM.uninit(), SIZE, OTHER);
+    bpf_skb_load_bytes_proto("bpf_skb_load_bytes", OTHER, OTHER, MEM.uninit(), SIZE);
+    bpf_skb_load_bytes_relative_proto("bpf_skb_load_bytes_relative", OTHER, OTHER, MEM.uninit(), SIZE, OTHER);
+    bpf_skb_output_proto("bpf_skb_event_output", OTHER, MAP, OTHER, MEM, SIZE);
+    bpf_skb_pull_data_proto("bpf_skb_pull_data", OTHER, OTHER);
+    bpf_skb_set_tstamp_proto("bpf_skb_set_tstamp", OTHER, OTHER, OTHER);
+    bpf_skb_set_tunnel_key_proto("bpf_skb_set_tunnel_key", OTHER, MEM, SIZE, OTHER);
+    bpf_skb_set_tunnel_opt_proto("bpf_skb_set_tunnel_opt", OTHER, MEM, SIZE);
+    bpf_skb_store_bytes_proto("bpf_skb_store_bytes", OTHER, OTHER, MEM, SIZE, OTHER);
+    bpf_skb_under_cgroup_proto("bpf_skb_under_cgroup", OTHER, MAP, OTHER);
+    bpf_skb_vlan_pop_proto("bpf_skb_vlan_pop", OTHER);
+    bpf_skb_vlan_push_proto("bpf_skb_vlan_push", OTHER, OTHER, OTHER);
+    bpf_skc_lookup_tcp_proto("bpf_skc_lookup_tcp", OTHER, MEM, SIZE, OTHER, OTHER);
+    bpf_skc_to_mptcp_sock_proto("bpf_skc_to_mptcp_sock", OTHER);
+    bpf_skc_to_tcp6_sock_proto("bpf_skc_to_tcp6_sock", OTHER);
+    bpf_skc_to_tcp_request_sock_proto("bpf_skc_to_tcp_request_sock", OTHER);
+    bpf_skc_to_tcp_sock_proto("bpf_skc_to_tcp_sock", OTHER);
+    bpf_skc_to_tcp_timewait_sock_proto("bpf_skc_to_tcp_timewait_sock", OTHER);
+    bpf_skc_to_udp6_sock_proto("bpf_skc_to_udp6_sock", OTHER);
+    bpf_skc_to_unix_sock_proto("bpf_skc_to_unix_sock", OTHER);
+    bpf_snprintf_btf_proto("bpf_snprintf_btf", MEM, SIZE, MEM, SIZE, OTHER);
+    bpf_snprintf_proto("bpf_snprintf", MEM, SIZE, OTHER, MEM, SIZE);
+    bpf_sock_addr_getsockopt_proto("bpf_sock_addr_getsockopt", OTHER, OTHER, OTHER, MEM.uninit(), SIZE);
+    bpf_sock_addr_setsockopt_proto("bpf_sock_addr_setsockopt", OTHER, OTHER, OTHER, MEM, SIZE);
+    bpf_sock_addr_sk_lookup_tcp_proto("bpf_sock_addr_sk_lookup_tcp", OTHER, MEM, SIZE, OTHER, OTHER);
+    bpf_sock_addr_sk_lookup_udp_proto("bpf_sock_addr_sk_lookup_udp", OTHER, MEM, SIZE, OTHER, OTHER);
+    bpf_sock_addr_skc_lookup_tcp_proto("bpf_sock_addr_skc_lookup_tcp", OTHER, MEM, SIZE, OTHER, OTHER);
+    bpf_sock_create_getsockopt_proto("bpf_sock_create_getsockopt", OTHER, OTHER, OTHER, MEM.uninit(), SIZE);
+    bpf_sock_create_setsockopt_proto("bpf_sock_create_setsockopt", OTHER, OTHER, OTHER, MEM, SIZE);
+    bpf_sock_from_file_proto("bpf_sock_from_file", OTHER);
+    bpf_sock_hash_update_proto("bpf_sock_hash_update", OTHER, MAP, KEY, OTHER);
+    bpf_sock_map_update_proto("bpf_sock_map_update", OTHER, MAP, KEY, OTHER);
+    bpf_sock_ops_cb_flags_set_proto("bpf_sock_ops_cb_flags_set", OTHER, OTHER);
+    bpf_sock_ops_getsockopt_proto("bpf_sock_ops_getsockopt", OTHER, OTHER, OTHER, MEM.uninit(), SIZE);
+    bpf_sock_ops_load_hdr_opt_proto("bpf_sock_ops_load_hdr_opt", OTHER, MEM, SIZE, OTHER);
+    bpf_sock_ops_reserve_hdr_opt_proto("bpf_sock_ops_reserve_hdr_opt", OTHER, OTHER, OTHER);
+    bpf_sock_ops_setsockopt_proto("bpf_sock_ops_setsockopt", OTHER, OTHER, OTHER, MEM, SIZE);
+    bpf_sock_ops_store_hdr_opt_proto("bpf_sock_ops_store_hdr_opt", OTHER, MEM, SIZE, OTHER);
+    bpf_spin_lock_proto("bpf_spin_lock", OTHER);
+    bpf_spin_unlock_proto("bpf_spin_unlock", OTHER);
+    bpf_strncmp_proto("bpf_strncmp", MEM, SIZE, OTHER);
+    bpf_strtol_proto("bpf_strtol", MEM, SIZE, OTHER, fixed(8).uninit());
+    bpf_strtoul_proto("bpf_strtoul", MEM, SIZE, OTHER, fixed(8).uninit());
+    bpf_sys_bpf_proto("bpf_sys_bpf", OTHER, MEM, SIZE);
+    bpf_sys_close_proto("bpf_sys_close", OTHER);
+    bpf_sysctl_get_current_value_proto("bpf_sysctl_get_current_value", OTHER, MEM.uninit(), SIZE);
+    bpf_sysctl_get_name_proto("bpf_sysctl_get_name", OTHER, MEM, SIZE, OTHER);
+    bpf_sysctl_get_new_value_proto("bpf_sysctl_get_new_value", OTHER, MEM.uninit(), SIZE);
+    bpf_sysctl_set_new_value_proto("bpf_sysctl_set_new_value", OTHER, MEM, SIZE);
+    bpf_tail_call_proto("", OTHER, MAP, OTHER);
+    bpf_task_pt_regs_proto("bpf_task_pt_regs", OTHER);
+    bpf_task_storage_delete_proto("bpf_task_storage_delete", MAP, OTHER);
+    bpf_task_storage_get_proto("bpf_task_storage_get", MAP, OTHER, VALUE, OTHER);
+    bpf_tc_sk_lookup_tcp_proto("bpf_tc_sk_lookup_tcp", OTHER, MEM, SIZE, OTHER, OTHER);
+    bpf_tc_sk_lookup_udp_proto("bpf_tc_sk_lookup_udp", OTHER, MEM, SIZE, OTHER, OTHER);
+    bpf_tc_skc_lookup_tcp_proto("bpf_tc_skc_lookup_tcp", OTHER, MEM, SIZE, OTHER, OTHER);
+    bpf_tcp_check_syncookie_proto("bpf_tcp_check_syncookie", OTHER, MEM, SIZE, MEM, SIZE);
+    bpf_tcp_gen_syncookie_proto("bpf_tcp_gen_syncookie", OTHER, MEM, SIZE, MEM, SIZE);
+    bpf_tcp_raw_check_syncookie_ipv4_proto("bpf_tcp_raw_check_syncookie_ipv4", fixed(20), fixed(20));
+    bpf_tcp_raw_check_syncookie_ipv6_proto("bpf_tcp_raw_check_syncookie_ipv6", fixed(40), fixed(20));
+    bpf_tcp_raw_gen_syncookie_ipv4_proto("bpf_tcp_raw_gen_syncookie_ipv4", fixed(20), MEM, SIZE);
+    bpf_tcp_raw_gen_syncookie_ipv6_proto("bpf_tcp_raw_gen_syncookie_ipv6", fixed(40), MEM, SIZE);
+    bpf_tcp_send_ack_proto("bpf_tcp_send_ack", OTHER, OTHER);
+    bpf_tcp_sock_proto("bpf_tcp_sock", OTHER);
+    bpf_this_cpu_ptr_proto("bpf_this_cpu_ptr", OTHER);
+    bpf_timer_cancel_proto("bpf_timer_cancel", OTHER);
+    bpf_timer_init_proto("bpf_timer_init", OTHER, MAP, OTHER);
+    bpf_timer_set_callback_proto("bpf_timer_set_callback", OTHER, OTHER);
+    bpf_timer_start_proto("bpf_timer_start", OTHER, OTHER, OTHER);
+    bpf_trace_printk_proto("bpf_trace_printk", MEM, SIZE);
+    bpf_trace_vprintk_proto("bpf_trace_vprintk", MEM, SIZE, MEM, SIZE);
+    bpf_unlocked_sk_getsockopt_proto("bpf_unlocked_sk_getsockopt", OTHER, OTHER, OTHER, MEM.uninit(), SIZE);
+    bpf_unlocked_sk_setsockopt_proto("bpf_unlocked_sk_setsockopt", OTHER, OTHER, OTHER, MEM, SIZE);
+    bpf_user_ringbuf_drain_proto("bpf_user_ringbuf_drain", MAP, OTHER, STACK, OTHER);
+    bpf_xdp_adjust_head_proto("bpf_xdp_adjust_head", OTHER, OTHER);
+    bpf_xdp_adjust_meta_proto("bpf_xdp_adjust_meta", OTHER, OTHER);
+    bpf_xdp_adjust_tail_proto("bpf_xdp_adjust_tail", OTHER, OTHER);
+    bpf_xdp_check_mtu_proto("bpf_xdp_check_mtu", OTHER, OTHER, fixed(4), OTHER, OTHER);
+    bpf_xdp_event_output_proto("bpf_xdp_event_output", OTHER, MAP, OTHER, MEM, SIZE);
+    bpf_xdp_fib_lookup_proto("bpf_xdp_fib_lookup", OTHER, MEM, SIZE, OTHER);
+    bpf_xdp_get_buff_len_proto("bpf_xdp_get_buff_len", OTHER);
+    bpf_xdp_get_buff_len_trace_proto("bpf_xdp_get_buff_len", OTHER);
+    bpf_xdp_load_bytes_proto("bpf_xdp_load_bytes", OTHER, OTHER, MEM.uninit(), SIZE);
+    bpf_xdp_output_proto("bpf_xdp_event_output", OTHER, MAP, OTHER, MEM, SIZE);
+    bpf_xdp_redirect_map_proto("bpf_xdp_redirect_map", MAP, OTHER, OTHER);
+    bpf_xdp_redirect_proto("bpf_xdp_redirect", OTHER, OTHER);
+    bpf_xdp_sk_lookup_tcp_proto("bpf_xdp_sk_lookup_tcp", OTHER, MEM, SIZE, OTHER, OTHER);
+    bpf_xdp_sk_lookup_udp_proto("bpf_xdp_sk_lookup_udp", OTHER, MEM, SIZE, OTHER, OTHER);
+    bpf_xdp_skc_lookup_tcp_proto("bpf_xdp_skc_lookup_tcp", OTHER, MEM, SIZE, OTHER, OTHER);
+    bpf_xdp_store_bytes_proto("bpf_xdp_store_bytes", OTHER, OTHER, MEM, SIZE);
+    rc_keydown_proto("bpf_rc_keydown", OTHER, OTHER, OTHER, OTHER);
+    rc_pointer_rel_proto("bpf_rc_pointer_rel", OTHER, OTHER, OTHER);
+    rc_repeat_proto("bpf_rc_repeat", OTHER);
+    sk_reuseport_load_bytes_proto("sk_reuseport_load_bytes", OTHER, OTHER, MEM.uninit(), SIZE);
+    sk_reuseport_load_bytes_relative_proto("sk_reuseport_load_bytes_relative", OTHER, OTHER, MEM.uninit(), SIZE, OTHER);
+    sk_select_reuseport_proto("sk_select_reuseport", OTHER, MAP, KEY, OTHER);
+    sk_skb_adjust_room_proto("sk_skb_adjust_room", OTHER, OTHER, OTHER, OTHER);
+    sk_skb_change_head_proto("sk_skb_change_head", OTHER, OTHER, OTHER);
+    sk_skb_change_tail_proto("sk_skb_change_tail", OTHER, OTHER, OTHER);
+    sk_skb_pull_data_proto("sk_skb_pull_data", OTHER, OTHER);
 }
 
 /// `bpf_base_func_proto`: what most program types fall back on.
@@ -584,7 +585,7 @@ pub(super) static BASE: Table = Table::new(None, &[
 
 /// BPF_PROG_TYPE_SOCKET_FILTER: `sk_filter_func_proto`.
 #[rustfmt::skip]
-static SOCKET_FILTER: Table = Table::new(Some(&BASE), &[
+pub(super) static SOCKET_FILTER: Table = Table::new(Some(&BASE), &[
     helper(25).gives(&bpf_skb_event_output_proto), // perf_event_output
     helper(26).gives(&bpf_skb_load_bytes_proto), // skb_load_bytes
     helper(46).gives(&bpf_get_socket_cookie_proto), // get_socket_cookie
@@ -603,7 +604,7 @@ static SOCKET_FILTER: Table = Table::new(Some(&BASE), &[
 
 /// BPF_PROG_TYPE_SCHED_CLS: `tc_cls_act_func_proto`.
 #[rustfmt::skip]
-static SCHED_CLS: Table = Table::new(Some(&SOCKET_FILTER), &[
+pub(super) static SCHED_CLS: Table = Table::new(Some(&SOCKET_FILTER), &[
     helper(8).gives(&bpf_get_smp_processor_id_proto), // get_smp_processor_id
     helper(9).gives(&bpf_skb_store_bytes_proto), // skb_store_bytes
     helper(10).gives(&bpf_l3_csum_replace_proto), // l3_csum_replace
@@ -661,12 +662,11 @@ static SCHED_CLS: Table = Table::new(Some(&SOCKET_FILTER), &[
 
 /// BPF_PROG_TYPE_SCHED_ACT: `tc_cls_act_func_proto`.
 #[rustfmt::skip]
-static SCHED_ACT: Table = Table::new(Some(&SCHED_CLS), &[
-]);
+pub(super) static SCHED_ACT: Table = Table::new(Some(&SCHED_CLS), &[]);
 
 /// BPF_PROG_TYPE_XDP: `xdp_func_proto`.
 #[rustfmt::skip]
-static XDP: Table = Table::new(Some(&SOCKET_FILTER), &[
+pub(super) static XDP: Table = Table::new(Some(&SOCKET_FILTER), &[
     helper(8).gives(&bpf_get_smp_processor_id_proto), // get_smp_processor_id
     helper(23).gives(&bpf_xdp_redirect_proto), // redirect
     helper(25).gives(&bpf_xdp_event_output_proto), // perf_event_output
@@ -699,7 +699,7 @@ static XDP: Table = Table::new(Some(&SOCKET_FILTER), &[
 
 /// BPF_PROG_TYPE_CGROUP_SKB: `cg_skb_func_proto`.
 #[rustfmt::skip]
-static CGROUP_SKB: Table = Table::new(Some(&SOCKET_FILTER), &[
+pub(super) static CGROUP_SKB: Table = Table::new(Some(&SOCKET_FILTER), &[
     helper(79).gives(&bpf_skb_cgroup_id_proto), // skb_cgroup_id
     helper(81).gives(&bpf_get_local_storage_proto), // get_local_storage
     helper(83).gives(&bpf_skb_ancestor_cgroup_id_proto), // skb_ancestor_cgroup_id
@@ -725,7 +725,7 @@ static CGROUP_SKB: Table = Table::new(Some(&SOCKET_FILTER), &[
 
 /// BPF_PROG_TYPE_CGROUP_SOCK: `sock_filter_func_proto`.
 #[rustfmt::skip]
-static CGROUP_SOCK: Table = Table::new(Some(&BASE), &[
+pub(super) static CGROUP_SOCK: Table = Table::new(Some(&BASE), &[
     helper(25).gives(&bpf_event_output_data_proto), // perf_event_output
     helper(46).gives(&bpf_get_socket_cookie_sock_proto), // get_socket_cookie
     helper(49).when(&[
@@ -748,7 +748,7 @@ static CGROUP_SOCK: Table = Table::new(Some(&BASE), &[
 
 /// BPF_PROG_TYPE_CGROUP_SOCK_ADDR: `sock_addr_func_proto`.
 #[rustfmt::skip]
-static CGROUP_SOCK_ADDR: Table = Table::new(Some(&SOCKET_FILTER), &[
+pub(super) static CGROUP_SOCK_ADDR: Table = Table::new(Some(&SOCKET_FILTER), &[
     helper(25).gives(&bpf_event_output_data_proto), // perf_event_output
     helper(26).refuses(), // skb_load_bytes
     helper(46).gives(&bpf_get_socket_cookie_sock_addr_proto), // get_socket_cookie
@@ -781,7 +781,7 @@ static CGROUP_SOCK_ADDR: Table = Table::new(Some(&SOCKET_FILTER), &[
 
 /// BPF_PROG_TYPE_LWT_IN: `lwt_in_func_proto`.
 #[rustfmt::skip]
-static LWT_IN: Table = Table::new(Some(&SOCKET_FILTER), &[
+pub(super) static LWT_IN: Table = Table::new(Some(&SOCKET_FILTER), &[
     helper(8).gives(&bpf_get_smp_processor_id_proto), // get_smp_processor_id
     helper(17).gives(&bpf_get_cgroup_classid_proto), // get_cgroup_classid
     helper(24).gives(&bpf_get_route_realm_proto), // get_route_realm
@@ -798,13 +798,13 @@ static LWT_IN: Table = Table::new(Some(&SOCKET_FILTER), &[
 
 /// BPF_PROG_TYPE_LWT_OUT: `lwt_out_func_proto`.
 #[rustfmt::skip]
-static LWT_OUT: Table = Table::new(Some(&LWT_IN), &[
+pub(super) static LWT_OUT: Table = Table::new(Some(&LWT_IN), &[
     helper(73).refuses(), // lwt_push_encap
 ]);
 
 /// BPF_PROG_TYPE_LWT_XMIT: `lwt_xmit_func_proto`.
 #[rustfmt::skip]
-static LWT_XMIT: Table = Table::new(Some(&LWT_IN), &[
+pub(super) static LWT_XMIT: Table = Table::new(Some(&LWT_IN), &[
     helper(9).gives(&bpf_skb_store_bytes_proto), // skb_store_bytes
     helper(10).gives(&bpf_l3_csum_replace_proto), // l3_csum_replace
     helper(11).gives(&bpf_l4_csum_replace_proto), // l4_csum_replace
@@ -824,7 +824,7 @@ static LWT_XMIT: Table = Table::new(Some(&LWT_IN), &[
 
 /// BPF_PROG_TYPE_LWT_SEG6LOCAL: `lwt_seg6local_func_proto`.
 #[rustfmt::skip]
-static LWT_SEG6LOCAL: Table = Table::new(Some(&LWT_OUT), &[
+pub(super) static LWT_SEG6LOCAL: Table = Table::new(Some(&LWT_OUT), &[
     helper(39).refuses(), // skb_pull_data
     helper(74).gives(&bpf_lwt_seg6_store_bytes_proto), // lwt_seg6_store_bytes
     helper(75).gives(&bpf_lwt_seg6_adjust_srh_proto), // lwt_seg6_adjust_srh
@@ -833,7 +833,7 @@ static LWT_SEG6LOCAL: Table = Table::new(Some(&LWT_OUT), &[
 
 /// BPF_PROG_TYPE_SOCK_OPS: `sock_ops_func_proto`.
 #[rustfmt::skip]
-static SOCK_OPS: Table = Table::new(Some(&CGROUP_SOCK_ADDR), &[
+pub(super) static SOCK_OPS: Table = Table::new(Some(&CGROUP_SOCK_ADDR), &[
     helper(46).gives(&bpf_get_socket_cookie_sock_ops_proto), // get_socket_cookie
     helper(49).gives(&bpf_sock_ops_setsockopt_proto), // setsockopt
     helper(53).gives(&bpf_sock_map_update_proto), // sock_map_update
@@ -854,7 +854,7 @@ static SOCK_OPS: Table = Table::new(Some(&CGROUP_SOCK_ADDR), &[
 
 /// BPF_PROG_TYPE_SK_SKB: `sk_skb_func_proto`.
 #[rustfmt::skip]
-static SK_SKB: Table = Table::new(Some(&SOCKET_FILTER), &[
+pub(super) static SK_SKB: Table = Table::new(Some(&SOCKET_FILTER), &[
     helper(9).gives(&bpf_skb_store_bytes_proto), // skb_store_bytes
     helper(38).gives(&sk_skb_change_tail_proto), // skb_change_tail
     helper(39).gives(&sk_skb_pull_data_proto), // skb_pull_data
@@ -872,7 +872,7 @@ static SK_SKB: Table = Table::new(Some(&SOCKET_FILTER), &[
 
 /// BPF_PROG_TYPE_SK_MSG: `sk_msg_func_proto`.
 #[rustfmt::skip]
-static SK_MSG: Table = Table::new(Some(&SOCKET_FILTER), &[
+pub(super) static SK_MSG: Table = Table::new(Some(&SOCKET_FILTER), &[
     helper(25).gives(&bpf_event_output_data_proto), // perf_event_output
     helper(26).refuses(), // skb_load_bytes
     helper(46).refuses(), // get_socket_cookie
@@ -892,7 +892,7 @@ static SK_MSG: Table = Table::new(Some(&SOCKET_FILTER), &[
 
 /// BPF_PROG_TYPE_FLOW_DISSECTOR: `flow_dissector_func_proto`.
 #[rustfmt::skip]
-static FLOW_DISSECTOR: Table = Table::new(Some(&SOCKET_FILTER), &[
+pub(super) static FLOW_DISSECTOR: Table = Table::new(Some(&SOCKET_FILTER), &[
     helper(25).refuses(), // perf_event_output
     helper(26).gives(&bpf_flow_dissector_load_bytes_proto), // skb_load_bytes
     helper(46).refuses(), // get_socket_cookie
@@ -903,13 +903,14 @@ static FLOW_DISSECTOR: Table = Table::new(Some(&SOCKET_FILTER), &[
 
 /// BPF_PROG_TYPE_KPROBE: `kprobe_prog_func_proto`.
 #[rustfmt::skip]
-static KPROBE: Table = Table::new(Some(&BASE), &[
+pub(super) static KPROBE: Table = Table::new(Some(&BASE), &[
     helper(4).gives(&bpf_probe_read_compat_proto), // probe_read
     helper(8).gives(&bpf_get_smp_processor_id_proto), // get_smp_processor_id
     helper(25).gives(&bpf_perf_event_output_proto), // perf_event_output
     helper(27).gives(&bpf_get_stackid_proto), // get_stackid
     helper(36).gives(&bpf_probe_write_user_proto), // probe_write_user
     helper(45).gives(&bpf_probe_read_compat_str_proto), // probe_read_str
+    helper(58).gives(&bpf_override_return_proto), // override_return
     helper(67).when(&[
         (when().sleepable(false), Some(&bpf_get_stack_proto)),
     ]).gives(&bpf_get_stack_sleepable_proto), // get_stack
@@ -925,9 +926,10 @@ static KPROBE: Table = Table::new(Some(&BASE), &[
 
 /// BPF_PROG_TYPE_TRACEPOINT: `tp_prog_func_proto`.
 #[rustfmt::skip]
-static TRACEPOINT: Table = Table::new(Some(&KPROBE), &[
+pub(super) static TRACEPOINT: Table = Table::new(Some(&KPROBE), &[
     helper(25).gives(&bpf_perf_event_output_proto_tp), // perf_event_output
     helper(27).gives(&bpf_get_stackid_proto_tp), // get_stackid
+    helper(58).refuses(), // override_return
     helper(67).gives(&bpf_get_stack_proto_tp), // get_stack
     helper(173).gives(&bpf_get_func_ip_proto_tracing), // get_func_ip
     helper(174).gives(&bpf_get_attach_cookie_proto_trace), // get_attach_cookie
@@ -935,7 +937,7 @@ static TRACEPOINT: Table = Table::new(Some(&KPROBE), &[
 
 /// BPF_PROG_TYPE_PERF_EVENT: `pe_prog_func_proto`.
 #[rustfmt::skip]
-static PERF_EVENT: Table = Table::new(Some(&TRACEPOINT), &[
+pub(super) static PERF_EVENT: Table = Table::new(Some(&TRACEPOINT), &[
     helper(27).gives(&bpf_get_stackid_proto_pe), // get_stackid
     helper(56).gives(&bpf_perf_prog_read_value_proto), // perf_prog_read_value
     helper(67).gives(&bpf_get_stack_proto_pe), // get_stack
@@ -945,7 +947,7 @@ static PERF_EVENT: Table = Table::new(Some(&TRACEPOINT), &[
 
 /// BPF_PROG_TYPE_RAW_TRACEPOINT: `raw_tp_prog_func_proto`.
 #[rustfmt::skip]
-static RAW_TRACEPOINT: Table = Table::new(Some(&TRACEPOINT), &[
+pub(super) static RAW_TRACEPOINT: Table = Table::new(Some(&TRACEPOINT), &[
     helper(25).gives(&bpf_perf_event_output_proto_raw_tp), // perf_event_output
     helper(27).gives(&bpf_get_stackid_proto_raw_tp), // get_stackid
     helper(67).gives(&bpf_get_stack_proto_raw_tp), // get_stack
@@ -954,12 +956,11 @@ static RAW_TRACEPOINT: Table = Table::new(Some(&TRACEPOINT), &[
 
 /// BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE: `raw_tp_prog_func_proto`.
 #[rustfmt::skip]
-static RAW_TRACEPOINT_WRITABLE: Table = Table::new(Some(&RAW_TRACEPOINT), &[
-]);
+pub(super) static RAW_TRACEPOINT_WRITABLE: Table = Table::new(Some(&RAW_TRACEPOINT), &[]);
 
 /// BPF_PROG_TYPE_TRACING: `tracing_prog_func_proto`.
 #[rustfmt::skip]
-static TRACING: Table = Table::new(Some(&RAW_TRACEPOINT), &[
+pub(super) static TRACING: Table = Table::new(Some(&RAW_TRACEPOINT), &[
     helper(46).gives(&bpf_get_socket_ptr_cookie_proto), // get_socket_cookie
     helper(49).when(&[
         (when().attach_type(&[28]).attached_to(&["tcp", "unix"]), Some(&bpf_sk_setsockopt_proto)),
@@ -1006,7 +1007,7 @@ static TRACING: Table = Table::new(Some(&RAW_TRACEPOINT), &[
 
 /// BPF_PROG_TYPE_CGROUP_DEVICE: `cgroup_dev_func_proto`.
 #[rustfmt::skip]
-static CGROUP_DEVICE: Table = Table::new(Some(&BASE), &[
+pub(super) static CGROUP_DEVICE: Table = Table::new(Some(&BASE), &[
     helper(25).gives(&bpf_event_output_data_proto), // perf_event_output
     helper(81).gives(&bpf_get_local_storage_proto), // get_local_storage
     helper(186).when(&[
@@ -1019,7 +1020,7 @@ static CGROUP_DEVICE: Table = Table::new(Some(&BASE), &[
 
 /// BPF_PROG_TYPE_CGROUP_SYSCTL: `sysctl_func_proto`.
 #[rustfmt::skip]
-static CGROUP_SYSCTL: Table = Table::new(Some(&CGROUP_DEVICE), &[
+pub(super) static CGROUP_SYSCTL: Table = Table::new(Some(&CGROUP_DEVICE), &[
     helper(101).gives(&bpf_sysctl_get_name_proto), // sysctl_get_name
     helper(102).gives(&bpf_sysctl_get_current_value_proto), // sysctl_get_current_value
     helper(103).gives(&bpf_sysctl_get_new_value_proto), // sysctl_get_new_value
@@ -1029,7 +1030,7 @@ static CGROUP_SYSCTL: Table = Table::new(Some(&CGROUP_DEVICE), &[
 
 /// BPF_PROG_TYPE_CGROUP_SOCKOPT: `cg_sockopt_func_proto`.
 #[rustfmt::skip]
-static CGROUP_SOCKOPT: Table = Table::new(Some(&CGROUP_DEVICE), &[
+pub(super) static CGROUP_SOCKOPT: Table = Table::new(Some(&CGROUP_DEVICE), &[
     helper(49).when(&[
         (when().attach_type(&[22]), Some(&bpf_sk_setsockopt_proto)),
     ]).refuses(), // setsockopt
@@ -1044,7 +1045,7 @@ static CGROUP_SOCKOPT: Table = Table::new(Some(&CGROUP_DEVICE), &[
 
 /// BPF_PROG_TYPE_LIRC_MODE2: `lirc_mode2_func_proto`.
 #[rustfmt::skip]
-static LIRC_MODE2: Table = Table::new(Some(&BASE), &[
+pub(super) static LIRC_MODE2: Table = Table::new(Some(&BASE), &[
     helper(8).refuses(), // get_smp_processor_id
     helper(14).refuses(), // get_current_pid_tgid
     helper(15).refuses(), // get_current_uid_gid
@@ -1115,7 +1116,7 @@ static LIRC_MODE2: Table = Table::new(Some(&BASE), &[
 
 /// BPF_PROG_TYPE_SK_REUSEPORT: `sk_reuseport_func_proto`.
 #[rustfmt::skip]
-static SK_REUSEPORT: Table = Table::new(Some(&BASE), &[
+pub(super) static SK_REUSEPORT: Table = Table::new(Some(&BASE), &[
     helper(26).gives(&sk_reuseport_load_bytes_proto), // skb_load_bytes
     helper(46).gives(&bpf_get_socket_ptr_cookie_proto), // get_socket_cookie
     helper(68).gives(&sk_reuseport_load_bytes_relative_proto), // skb_load_bytes_relative
@@ -1125,7 +1126,7 @@ static SK_REUSEPORT: Table = Table::new(Some(&BASE), &[
 
 /// BPF_PROG_TYPE_SK_LOOKUP: `sk_lookup_func_proto`.
 #[rustfmt::skip]
-static SK_LOOKUP: Table = Table::new(Some(&FLOW_DISSECTOR), &[
+pub(super) static SK_LOOKUP: Table = Table::new(Some(&FLOW_DISSECTOR), &[
     helper(25).gives(&bpf_event_output_data_proto), // perf_event_output
     helper(26).refuses(), // skb_load_bytes
     helper(86).gives(&bpf_sk_release_proto), // sk_release
@@ -1134,15 +1135,15 @@ static SK_LOOKUP: Table = Table::new(Some(&FLOW_DISSECTOR), &[
 
 /// BPF_PROG_TYPE_STRUCT_OPS: no helpers.
 #[rustfmt::skip]
-static STRUCT_OPS: Table = Table::new(None, &[]);
+pub(super) static STRUCT_OPS: Table = Table::new(None, &[]);
 
 /// BPF_PROG_TYPE_EXT: no helpers.
 #[rustfmt::skip]
-static EXT: Table = Table::new(None, &[]);
+pub(super) static EXT: Table = Table::new(None, &[]);
 
 /// BPF_PROG_TYPE_LSM: `bpf_lsm_func_proto`.
 #[rustfmt::skip]
-static LSM: Table = Table::new(Some(&TRACING), &[
+pub(super) static LSM: Table = Table::new(Some(&TRACING), &[
     helper(49).when(&[
         (when().attach_type(&[43]).attached_to(&["inet_conn_established", "inet_csk_clone", "sock_graft"]), Some(&bpf_sk_setsockopt_proto)),
         (when().attach_type(&[43]).attached_to(&["socket_post_create", "socket_socketpair"]), Some(&bpf_unlocked_sk_setsockopt_proto)),
@@ -1183,7 +1184,7 @@ static LSM: Table = Table::new(Some(&TRACING), &[
 
 /// BPF_PROG_TYPE_SYSCALL: `syscall_prog_func_proto`.
 #[rustfmt::skip]
-static SYSCALL: Table = Table::new(Some(&TRACING), &[
+pub(super) static SYSCALL: Table = Table::new(Some(&TRACING), &[
     helper(49).refuses(), // setsockopt
     helper(57).refuses(), // getsockopt
     helper(166).gives(&bpf_sys_bpf_proto), // sys_bpf
@@ -1202,12 +1203,11 @@ static SYSCALL: Table = Table::new(Some(&TRACING), &[
 
 /// BPF_PROG_TYPE_NETFILTER: `bpf_nf_func_proto`.
 #[rustfmt::skip]
-static NETFILTER: Table = Table::new(Some(&BASE), &[
-]);
+pub(super) static NETFILTER: Table = Table::new(Some(&BASE), &[]);
 
 /// struct_ops "tcp_congestion_ops": `bpf_tcp_ca_get_func_proto`.
 #[rustfmt::skip]
-static TCP_CONGESTION_OPS: Table = Table::new(Some(&BASE), &[
+pub(super) static TCP_CONGESTION_OPS: Table = Table::new(Some(&BASE), &[
     helper(49).when(&[
         (when().attached_to(&["release"]), None),
     ]).gives(&bpf_sk_setsockopt_nodelay_proto), // setsockopt
@@ -1222,84 +1222,80 @@ static TCP_CONGESTION_OPS: Table = Table::new(Some(&BASE), &[
 
 /// struct_ops "smc_hs_ctrl": `bpf_smc_hs_func_proto`.
 #[rustfmt::skip]
-static SMC_HS_CTRL: Table = Table::new(Some(&BASE), &[
-]);
+pub(super) static SMC_HS_CTRL: Table = Table::new(Some(&BASE), &[]);
 
 /// struct_ops "sched_ext_ops": `bpf_base_func_proto`.
 #[rustfmt::skip]
-static SCHED_EXT_OPS: Table = Table::new(Some(&BASE), &[
-]);
+pub(super) static SCHED_EXT_OPS: Table = Table::new(Some(&BASE), &[]);
 
 /// struct_ops "sched_ext_ops_cid": `bpf_base_func_proto`.
 #[rustfmt::skip]
-static SCHED_EXT_OPS_CID: Table = Table::new(Some(&BASE), &[
-]);
+pub(super) static SCHED_EXT_OPS_CID: Table = Table::new(Some(&BASE), &[]);
 
 /// struct_ops "bpf_dummy_ops": no helpers.
 #[rustfmt::skip]
-static BPF_DUMMY_OPS: Table = Table::new(None, &[]);
+pub(super) static BPF_DUMMY_OPS: Table = Table::new(None, &[]);
 
 /// struct_ops "Qdisc_ops": `bpf_base_func_proto`.
 #[rustfmt::skip]
-static QDISC_OPS: Table = Table::new(Some(&BASE), &[
-]);
+pub(super) static QDISC_OPS: Table = Table::new(Some(&BASE), &[]);
 
 /// struct_ops "hid_bpf_ops": `bpf_base_func_proto`.
 #[rustfmt::skip]
-static HID_BPF_OPS: Table = Table::new(Some(&BASE), &[
-]);
+pub(super) static HID_BPF_OPS: Table = Table::new(Some(&BASE), &[]);
 
 /// struct_ops "io_uring_bpf_ops": `bpf_base_func_proto`.
 #[rustfmt::skip]
-static IO_URING_BPF_OPS: Table = Table::new(Some(&BASE), &[
-]);
+pub(super) static IO_URING_BPF_OPS: Table = Table::new(Some(&BASE), &[]);
 
-/// Tables by `enum bpf_prog_type`. Those of struct_ops programs are in [`STRUCT_OPS_KINDS`].
+/// The tables by program type, and those of struct_ops programs by the name of the struct.
 #[rustfmt::skip]
-pub(super) static PROG_TYPES: &[(u32, &Table)] = &[
-    (1, &SOCKET_FILTER),
-    (2, &KPROBE),
-    (3, &SCHED_CLS),
-    (4, &SCHED_ACT),
-    (5, &TRACEPOINT),
-    (6, &XDP),
-    (7, &PERF_EVENT),
-    (8, &CGROUP_SKB),
-    (9, &CGROUP_SOCK),
-    (10, &LWT_IN),
-    (11, &LWT_OUT),
-    (12, &LWT_XMIT),
-    (13, &SOCK_OPS),
-    (14, &SK_SKB),
-    (15, &CGROUP_DEVICE),
-    (16, &SK_MSG),
-    (17, &RAW_TRACEPOINT),
-    (18, &CGROUP_SOCK_ADDR),
-    (19, &LWT_SEG6LOCAL),
-    (20, &LIRC_MODE2),
-    (21, &SK_REUSEPORT),
-    (22, &FLOW_DISSECTOR),
-    (23, &CGROUP_SYSCTL),
-    (24, &RAW_TRACEPOINT_WRITABLE),
-    (25, &CGROUP_SOCKOPT),
-    (26, &TRACING),
-    (27, &STRUCT_OPS),
-    (28, &EXT),
-    (29, &LSM),
-    (30, &SK_LOOKUP),
-    (31, &SYSCALL),
-    (32, &NETFILTER),
-];
-
-/// Tables of struct_ops programs by the name of the struct.
-#[rustfmt::skip]
-pub(super) static STRUCT_OPS_KINDS: &[(&str, &Table)] = &[
-    ("tcp_congestion_ops", &TCP_CONGESTION_OPS),
-    ("smc_hs_ctrl", &SMC_HS_CTRL),
-    ("sched_ext_ops", &SCHED_EXT_OPS),
-    ("sched_ext_ops_cid", &SCHED_EXT_OPS_CID),
-    ("bpf_dummy_ops", &BPF_DUMMY_OPS),
-    ("Qdisc_ops", &QDISC_OPS),
-    ("hid_bpf_ops", &HID_BPF_OPS),
-    ("io_uring_bpf_ops", &IO_URING_BPF_OPS),
-];
+pub(super) static TABLES: Tables = Tables {
+    based_on: None,
+    names: &NAMES,
+    base: &BASE,
+    prog_types: &[
+        (1, &SOCKET_FILTER),
+        (2, &KPROBE),
+        (3, &SCHED_CLS),
+        (4, &SCHED_ACT),
+        (5, &TRACEPOINT),
+        (6, &XDP),
+        (7, &PERF_EVENT),
+        (8, &CGROUP_SKB),
+        (9, &CGROUP_SOCK),
+        (10, &LWT_IN),
+        (11, &LWT_OUT),
+        (12, &LWT_XMIT),
+        (13, &SOCK_OPS),
+        (14, &SK_SKB),
+        (15, &CGROUP_DEVICE),
+        (16, &SK_MSG),
+        (17, &RAW_TRACEPOINT),
+        (18, &CGROUP_SOCK_ADDR),
+        (19, &LWT_SEG6LOCAL),
+        (20, &LIRC_MODE2),
+        (21, &SK_REUSEPORT),
+        (22, &FLOW_DISSECTOR),
+        (23, &CGROUP_SYSCTL),
+        (24, &RAW_TRACEPOINT_WRITABLE),
+        (25, &CGROUP_SOCKOPT),
+        (26, &TRACING),
+        (27, &STRUCT_OPS),
+        (28, &EXT),
+        (29, &LSM),
+        (30, &SK_LOOKUP),
+        (31, &SYSCALL),
+        (32, &NETFILTER),
+    ],
+    struct_ops: &[
+        ("tcp_congestion_ops", &TCP_CONGESTION_OPS),
+        ("smc_hs_ctrl", &SMC_HS_CTRL),
+        ("sched_ext_ops", &SCHED_EXT_OPS),
+        ("sched_ext_ops_cid", &SCHED_EXT_OPS_CID),
+        ("bpf_dummy_ops", &BPF_DUMMY_OPS),
+        ("Qdisc_ops", &QDISC_OPS),
+        ("hid_bpf_ops", &HID_BPF_OPS),
+        ("io_uring_bpf_ops", &IO_URING_BPF_OPS),
+    ],
+};

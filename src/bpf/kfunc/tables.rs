@@ -20,11 +20,52 @@ pub(super) enum Hook {
     Kprobe,
 }
 
+/// The tables of one dialect.
+#[derive(Debug)]
+pub(super) struct Tables {
+    /// The tables of another dialect, which hold where these are silent.
+    pub(super) based_on: Option<&'static Tables>,
+    /// Hooks by `enum bpf_prog_type` (`bpf_prog_type_to_kfunc_hook`).
+    pub(super) hooks: &'static [(u32, Hook)],
+    /// The sets that are registered.
+    pub(super) sets: &'static [Set],
+    /// Names of the sets of `based_on` that are not registered.
+    pub(super) gone: &'static [&'static str],
+    /// What filters say; of a function that they have no part in, that everybody can call it.
+    pub(super) filtered: &'static [Filtered],
+}
+
+impl Tables {
+    /// The hook of a program type.
+    pub(super) fn hook(&self, prog_type: u32) -> Option<Hook> {
+        let own = self.hooks.iter().find(|(number, _)| *number == prog_type).map(|(_, hook)| *hook);
+        own.or_else(|| self.based_on?.hook(prog_type))
+    }
+
+    /// Every set.
+    pub(super) fn sets(&self) -> Vec<&'static Set> {
+        let mut sets = self.based_on.map_or_else(Vec::new, Tables::sets);
+        sets.retain(|set| {
+            !self.gone.contains(&set.name) && !self.sets.iter().any(|own| own.name == set.name)
+        });
+        sets.extend(self.sets);
+        sets
+    }
+
+    /// What the filters of a hook say of a function, if anything.
+    pub(super) fn filtered(&self, hook: Hook, kfunc: &str) -> Option<&'static Filtered> {
+        let own = self.filtered.iter().find(|entry| entry.hook == hook && entry.kfuncs.contains(&kfunc));
+        own.or_else(|| self.based_on?.filtered(hook, kfunc))
+    }
+}
+
 /// A set of functions.
 #[derive(Debug)]
 pub(super) struct Set {
+    /// The kernel's name of it.
+    pub(super) name: &'static str,
     pub(super) hooks: &'static [Hook],
-    /// Names and flags (`KF_*`).
+    /// Names, and of their flags (`KF_*`) those that the analysis asks about.
     pub(super) kfuncs: &'static [(&'static str, u32)],
 }
 

@@ -79,9 +79,15 @@ fn sample() -> Sample {
     func("bpf_sock_destroy", &[("sock", void_ptr)]);
     func("bpf_get_file_xattr", &[("name__sz", int), ("__sz", int)]);
     func("scx_bpf_cid_override", &[("x", int)]);
+    func("scx_bpf_cid_override_impl", &[("x", int), ("aux", void_ptr)]);
+    func("scx_bpf_kick_cid", &[("x", int)]);
     func("bpf_iter_num_next", &[("it", iter_ptr)]);
     func("bpf_wq_set_callback", &[("wq", void_ptr)]);
     func("not_a_kfunc", &[]);
+    func("bpf_list_add", &[("head", void_ptr)]);
+    func("bpf_list_add_impl", &[("head", void_ptr), ("off", int)]);
+    func("bpf_icmp_send", &[("ctx", void_ptr)]);
+    func("bpf_ksock_send", &[("sock", void_ptr)]);
     Sample { data: btf.finish(), ids }
 }
 
@@ -112,6 +118,7 @@ fn callable(name: &str, prog_type: u32, attach_type: u32, attached_to: &str) -> 
 const SOCKET_FILTER: u32 = 1;
 const SCHED_CLS: u32 = 3;
 const XDP: u32 = 6;
+const CGROUP_SKB: u32 = 8;
 const TRACING: u32 = 26;
 const STRUCT_OPS: u32 = 27;
 const EXT: u32 = 28;
@@ -194,8 +201,9 @@ fn hooks_and_filters() {
     assert!(callable("bpf_dynptr_from_skb", STRUCT_OPS, 0, "Qdisc_ops/enqueue"));
     assert!(!callable("bpf_dynptr_from_skb", STRUCT_OPS, 0, "tcp_congestion_ops/init"));
     assert!(callable("bpf_dynptr_from_skb", SOCKET_FILTER, 0, ""));
+    assert!(callable("scx_bpf_cid_override", STRUCT_OPS, 0, "sched_ext_ops/init"));
     // KF_IMPLICIT_ARGS without the function that takes them.
-    assert!(!callable("scx_bpf_cid_override", STRUCT_OPS, 0, "sched_ext_ops/init"));
+    assert!(!callable("scx_bpf_kick_cid", STRUCT_OPS, 0, "sched_ext_ops/init"));
 }
 
 #[test]
@@ -255,7 +263,40 @@ fn the_image_has_the_last_word_on_flags() {
 fn every_filter_ends_with_a_case_for_all() {
     let loaded = Loaded::default();
     let anybody = Asker::of(&loaded);
-    for entry in tables(Dialect::V7_2).filtered {
-        assert!(entry.allowed.last().is_some_and(|(when, _)| when.fits(&anybody)), "{:?}", entry.kfuncs);
+    for dialect in Dialect::ALL {
+        for entry in tables(dialect).filtered {
+            let ends = entry.allowed.last().is_some_and(|(when, _)| when.fits(&anybody));
+            assert!(ends, "{dialect}: {:?}", entry.kfuncs);
+        }
     }
+}
+
+#[test]
+fn dialects_differ() {
+    let each = |name, prog_type, attach_type, attached_to| {
+        Dialect::ALL.map(|dialect| {
+            let sample = sample();
+            let btf = Btf::parse(&sample.data).expect("valid");
+            let id = i32::try_from(sample.ids[name]).expect("small");
+            let found = resolve(&btf, dialect, &program(prog_type, attach_type, attached_to, &[id]));
+            found[0].prototype.is_some()
+        })
+    };
+    // New in 7.2 and in 7.3, and there for cgroup programs and for sched_ext's init_cids instead of init.
+    assert_eq!(each("bpf_list_add", SCHED_CLS, 0, ""), [false, false, false, false, false, true, true]);
+    assert_eq!(each("bpf_icmp_send", CGROUP_SKB, 0, ""), [false, false, false, false, false, false, true]);
+    let cid_override = |member| each("scx_bpf_cid_override", STRUCT_OPS, 0, member);
+    assert_eq!(cid_override("sched_ext_ops_cid/init"), [false, false, false, false, false, true, false]);
+    assert_eq!(cid_override("sched_ext_ops_cid/init_cids"), [false, false, false, false, false, false, true]);
+    // In 7.3 to LSM programs, except on the hook that the function itself would come to.
+    assert_eq!(
+        each("bpf_ksock_send", LSM, 27, "bpf_lsm_file_open"),
+        [false, false, false, false, false, false, true]
+    );
+    assert_eq!(each("bpf_ksock_send", LSM, 27, "bpf_lsm_socket_sendmsg"), [false; 7]);
+    assert_eq!(each("bpf_ksock_send", TRACING, 24, "f"), [false; 7]);
+    // What is the same everywhere comes through the differences.
+    assert_eq!(each("bpf_iter_num_new", SK_LOOKUP, 0, ""), [true; 7]);
+    assert_eq!(each("bpf_sock_destroy", TRACING, TRACE_ITER, "bpf_iter_tcp"), [true; 7]);
+    assert_eq!(each("bpf_sock_destroy", TRACING, 24, "f"), [false; 7]);
 }
