@@ -40,6 +40,8 @@ CONFIG = {
     "DYNAMIC_FTRACE_WITH_DIRECT_CALLS": "y",
     "EXT_GROUP_SCHED": "y",
     "EXT_SUB_SCHED": "y",
+    "FAIL_PAGE_ALLOC": "n",
+    "FAILSLAB": "n",
     "FPROBE": "y",
     "FUNCTION_ERROR_INJECTION": "n",
     "IA32_EMULATION": "y",
@@ -85,6 +87,9 @@ CONFIG = {
 # Macros that are no options.
 DEFINED = {"__BIG_ENDIAN": False, "__BIG_ENDIAN_BITFIELD": False}
 
+# The options of CONFIG that a condition has asked for.
+ASKED_FOR = set()
+
 # What may not stand in a region whose condition is not known.
 MATTERS = re.compile(r"bpf_func_proto|BPF_FUNC_|BTF_ID|BTF_KFUNCS|BTF_SET|kfunc_id_set|verifier_ops")
 
@@ -96,6 +101,7 @@ def condition(text):
 
     def option(name, values):
         if name.startswith("CONFIG_") and name[7:] in CONFIG:
+            ASKED_FOR.add(name[7:])
             return CONFIG[name[7:]] in values
         if name in DEFINED:
             return DEFINED[name]

@@ -1,6 +1,7 @@
-//! The kfunc tables against a kernel image: its own sets, with their flags, are those of the source.
+//! The kfunc tables against kernel images: their own sets, with their flags, are those of the source.
 //!
-//! `LIVEDIFF_KERNEL_IMAGE` names a kernel image of series 7.2; without it nothing is compared, and the test says so.
+//! `LIVEDIFF_KERNEL_IMAGE` names kernel images, separated as in `PATH`, of the configuration that Debian's cloud kernels
+//! have and of series 7.1 to 7.3; without it nothing is compared, and the test says so.
 #![cfg(feature = "cli")]
 
 use livediff::Dialect;
@@ -30,6 +31,7 @@ fn programs() -> Vec<Loaded> {
         (56, ""),
         (58, ""),
         (0, "sched_ext_ops/init"),
+        (0, "sched_ext_ops_cid/init_cids"),
         (0, "sched_ext_ops/enqueue"),
         (0, "sched_ext_ops/dispatch"),
         (0, "sched_ext_ops/cpu_release"),
@@ -52,15 +54,24 @@ fn programs() -> Vec<Loaded> {
 fn the_sets_of_an_image_are_those_of_the_source() {
     let Some(path) = std::env::var_os("LIVEDIFF_KERNEL_IMAGE") else {
         // Not eprintln!, which the test harness keeps to itself.
-        let notice = "no image was read. Set LIVEDIFF_KERNEL_IMAGE to a kernel image of series 7.2.";
+        let notice = "no image was read. Set LIVEDIFF_KERNEL_IMAGE to kernel images of series 7.1 to 7.3.";
         let _ = writeln!(std::io::stderr(), "SKIPPED: {notice}");
         return;
     };
-    let image = Image::open(Path::new(&path)).expect("an image");
+    let paths: Vec<_> = std::env::split_paths(&path).collect();
+    assert!(!paths.is_empty());
+    for path in paths {
+        compare(&path);
+    }
+}
+
+fn compare(path: &Path) {
+    let image = Image::open(path).expect("an image");
     assert!(!image.btf_ids.is_empty(), "the image has no .BTF_ids section");
     let btf = Btf::parse(&image.btf).expect("BTF");
-    let of_image = Kfuncs::new(&btf, Dialect::V7_2, Some(&image.btf_ids));
-    let of_source = Kfuncs::new(&btf, Dialect::V7_2, None);
+    let dialect = Dialect::detect(&btf).expect("a dialect");
+    let of_image = Kfuncs::new(&btf, dialect, Some(&image.btf_ids));
+    let of_source = Kfuncs::new(&btf, dialect, None);
 
     let mut tagged: Vec<u32> = btf
         .types()
@@ -79,7 +90,8 @@ fn the_sets_of_an_image_are_those_of_the_source() {
         for program in &programs {
             let loaded = Loaded { insns: vec![call], ..program.clone() };
             let found = of_image.resolve(&loaded);
-            assert_eq!(found, of_source.resolve(&loaded), "type {}, {:?}", loaded.prog_type, loaded.attach);
+            let expected = of_source.resolve(&loaded);
+            assert_eq!(found, expected, "{dialect}: type {}, {:?}", loaded.prog_type, loaded.attach);
             callable |= found[0].prototype.is_some();
         }
         if !callable {
@@ -87,11 +99,11 @@ fn the_sets_of_an_image_are_those_of_the_source() {
         }
     }
     called_by_none.sort_unstable();
-    assert_eq!(called_by_none, CALLED_BY_NONE);
+    assert_eq!(called_by_none, CALLED_BY_NONE, "{dialect}");
 
     // It is the section that is read: of its first half alone, later sets are missing and earlier ones are not.
     let half = image.btf_ids.get(..image.btf_ids.len() / 8 * 4).expect("half of it");
-    let of_half = Kfuncs::new(&btf, Dialect::V7_2, Some(half));
+    let of_half = Kfuncs::new(&btf, dialect, Some(half));
     let xdp_calls = |name| {
         let id = btf.find(name, Kind::Func).expect("a function");
         let call = Insn { code: 0x85, src_reg: 2, imm: id.cast_signed(), ..Insn::default() };

@@ -3,6 +3,7 @@
 //! Names and prototypes are in the kernel's BTF. Flags are in the image's `.BTF_ids` section. Which program can call
 //! which function is in the kernel's code alone; the tables come from its source by `scripts/gen-kfuncs`.
 mod tables;
+mod v6_18;
 mod v7_1;
 mod v7_2;
 mod v7_3;
@@ -41,11 +42,8 @@ pub fn name<'l>(loaded: &'l Loaded, dialect: Dialect, call: &Insn) -> Option<&'l
 fn tables(dialect: Dialect) -> &'static Tables {
     match dialect {
         // As with the helpers.
-        Dialect::Dynamic6_18
-        | Dialect::Dynamic6_19
-        | Dialect::Dynamic7_0
-        | Dialect::Fed53dbcdb
-        | Dialect::V7_1 => &v7_1::TABLES,
+        Dialect::Dynamic6_18 | Dialect::Dynamic6_19 => &v6_18::TABLES,
+        Dialect::Dynamic7_0 | Dialect::Fed53dbcdb | Dialect::V7_1 => &v7_1::TABLES,
         Dialect::V7_2 => &v7_2::TABLES,
         Dialect::V7_3 => &v7_3::TABLES,
     }

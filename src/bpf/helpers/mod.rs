@@ -7,6 +7,7 @@
 mod offered;
 mod prototype;
 mod table;
+mod v6_18;
 mod v7_1;
 mod v7_2;
 mod v7_3;
@@ -21,12 +22,10 @@ use table::Tables;
 
 fn tables(dialect: Dialect) -> &'static Tables {
     match dialect {
-        // For 6.18 to 7.0 too: no older source was read. The commit stands between 7.0 and 7.1.
-        Dialect::Dynamic6_18
-        | Dialect::Dynamic6_19
-        | Dialect::Dynamic7_0
-        | Dialect::Fed53dbcdb
-        | Dialect::V7_1 => &v7_1::TABLES,
+        // 6.19 was held against what such a kernel says, 7.0 against its register tables; neither source was read.
+        Dialect::Dynamic6_18 | Dialect::Dynamic6_19 => &v6_18::TABLES,
+        // The commit stands between 7.0 and 7.1.
+        Dialect::Dynamic7_0 | Dialect::Fed53dbcdb | Dialect::V7_1 => &v7_1::TABLES,
         Dialect::V7_2 => &v7_2::TABLES,
         Dialect::V7_3 => &v7_3::TABLES,
     }
@@ -45,6 +44,16 @@ pub fn name(dialect: Dialect, id: i32) -> Option<&'static str> {
 /// kernel image (a module's) get what `bpf_base_func_proto` gives.
 pub fn prototype(dialect: Dialect, loaded: &Loaded, id: i32) -> Option<&'static Prototype> {
     if loaded.helpers_missing.contains(&id) { None } else { full_prototype(dialect, loaded, id) }
+}
+
+/// The functions behind the prototypes of a dialect: what a kernel's BTF is asked for, each once, ascending.
+pub fn implementations(dialect: Dialect) -> Vec<&'static str> {
+    let mut names: Vec<_> =
+        tables(dialect).prototypes().iter().map(|prototype| prototype.implementation).collect();
+    names.retain(|name| !name.is_empty());
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// [`prototype`] in a kernel that was built with every option.

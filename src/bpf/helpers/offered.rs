@@ -2,10 +2,14 @@
 //!
 //! A helper depends on the kernel's configuration in one of two ways: its prototype and the case that gives it are
 //! under an `#ifdef`, or they are in a file that is compiled only with an option. In both the function behind the
-//! prototype goes with them: with an option turned the other way, one option after the other, every prototype that is
-//! no longer given has lost its function, and none gives way to another. So the function is the evidence.
-//! `BPF_CALL_x` defines it and, with it, a type `btf_NAME` for BTF's sake. The type is looked for first, since BTF
-//! leaves out functions whose signature the compiler changed.
+//! prototype goes with them, so the function is the evidence, for every option alike: `bpf_tcp_raw_gen_syncookie_ipv4`
+//! for `CONFIG_SYN_COOKIES`, `bpf_override_return` for `CONFIG_BPF_KPROBE_OVERRIDE`, `bpf_lwt_seg6_action` for
+//! `CONFIG_IPV6_SEG6_BPF`, `bpf_skb_get_xfrm_state` for `CONFIG_XFRM`. `scripts/gen-helpers TREE --options` turns the
+//! options one after the other and shows that no prototype goes without its function, nor gives way to another.
+//!
+//! `BPF_CALL_x` defines the function and, with it, a type `btf_NAME`. Either will do: BTF leaves out functions whose
+//! signature the compiler changed. Program types and kinds of struct_ops that a kernel lacks need no evidence: no program
+//! of them comes as far as the analysis.
 use super::full_prototype;
 use crate::Dialect;
 use crate::bpf::btf::{Btf, Kind};

@@ -18,6 +18,17 @@ pub(super) struct Tables {
 }
 
 impl Tables {
+    /// Every prototype that any program gets, some more than once.
+    pub(super) fn prototypes(&self) -> Vec<&'static Prototype> {
+        let tables = self.prog_types.iter().map(|(_, table)| *table);
+        let tables = tables.chain(self.struct_ops.iter().map(|(_, table)| *table)).chain([self.base]);
+        let mut found = self.based_on.map_or_else(Vec::new, Tables::prototypes);
+        for entry in tables.flat_map(|table| table.entries) {
+            found.extend(entry.cases.iter().map(|(_, outcome)| *outcome).chain([entry.otherwise]).flatten());
+        }
+        found
+    }
+
     /// The table of a program type.
     pub(super) fn prog_type(&self, number: u32) -> Option<&'static Table> {
         let own = self.prog_types.iter().find(|(other, _)| *other == number).map(|(_, table)| *table);

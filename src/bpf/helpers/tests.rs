@@ -241,6 +241,8 @@ fn dialects_differ() {
     };
     // bpf_skb_pull_data to LWT_SEG6LOCAL programs: taken back in 7.2.
     assert_eq!(each(prog::LWT_SEG6LOCAL, 0, 39), [true, true, true, true, true, false, false]);
+    // bpf_get_func_arg to raw tracepoints by BTF: new in 7.0.
+    assert_eq!(each(prog::TRACING, attach::TRACE_RAW_TP, 183), [false, false, true, true, true, true, true]);
     // bpf_setsockopt to BPF_CGROUP_UNIX_GETPEERNAME: likewise.
     assert_eq!(each(prog::CGROUP_SOCK_ADDR, 52, 49), [true, true, true, true, true, false, false]);
     // What is the same everywhere comes through the differences.

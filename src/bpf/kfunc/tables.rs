@@ -25,8 +25,8 @@ pub(super) enum Hook {
 pub(super) struct Tables {
     /// The tables of another dialect, which hold where these are silent.
     pub(super) based_on: Option<&'static Tables>,
-    /// Hooks by `enum bpf_prog_type` (`bpf_prog_type_to_kfunc_hook`).
-    pub(super) hooks: &'static [(u32, Hook)],
+    /// Hooks by `enum bpf_prog_type` (`bpf_prog_type_to_kfunc_hook`), if they are not those of `based_on`.
+    pub(super) hooks: Option<&'static [(u32, Hook)]>,
     /// The sets that are registered.
     pub(super) sets: &'static [Set],
     /// Names of the sets of `based_on` that are not registered.
@@ -38,8 +38,8 @@ pub(super) struct Tables {
 impl Tables {
     /// The hook of a program type.
     pub(super) fn hook(&self, prog_type: u32) -> Option<Hook> {
-        let own = self.hooks.iter().find(|(number, _)| *number == prog_type).map(|(_, hook)| *hook);
-        own.or_else(|| self.based_on?.hook(prog_type))
+        let Some(hooks) = self.hooks else { return self.based_on?.hook(prog_type) };
+        hooks.iter().find(|(number, _)| *number == prog_type).map(|(_, hook)| *hook)
     }
 
     /// Every set.

@@ -7,8 +7,7 @@ use crate::bpf::asker::when;
 #[rustfmt::skip]
 pub(super) static TABLES: Tables = Tables {
     based_on: Some(&v7_2::TABLES),
-    hooks: &[
-    ],
+    hooks: None,
     sets: &[
         Set { name: "bpf_fs_kfunc_set_ids", hooks: &[Tracing], kfuncs: &[
             ("bpf_get_task_exe_file", 0),

@@ -10,7 +10,7 @@ pub(super) const KF_IMPLICIT_ARGS: u32 = 0x10000;
 #[rustfmt::skip]
 pub(super) static TABLES: Tables = Tables {
     based_on: None,
-    hooks: &[
+    hooks: Some(&[
         (1, SocketFilter),
         (2, Kprobe),
         (3, Tc),
@@ -36,7 +36,7 @@ pub(super) static TABLES: Tables = Tables {
         (29, Tracing),
         (31, Syscall),
         (32, Netfilter),
-    ],
+    ]),
     sets: &[
         Set { name: "wakeup_source_kfunc_ids", hooks: &[Syscall], kfuncs: &[
             ("bpf_wakeup_sources_read_lock", 0),

@@ -7,8 +7,7 @@ use crate::bpf::asker::when;
 #[rustfmt::skip]
 pub(super) static TABLES: Tables = Tables {
     based_on: Some(&v7_2::TABLES),
-    hooks: &[
-    ],
+    hooks: None,
     sets: &[
         Set { name: "bm_bpf_kfunc_ids", hooks: &[StructOps], kfuncs: &[
             ("bpf_binprm_set_interp", 0),
