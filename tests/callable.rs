@@ -123,6 +123,17 @@ fn linux_7_2() {
 }
 
 #[test]
+fn linux_7_3() {
+    hold_all(include_str!("data/callable-7.3-rc7.txt"), Dialect::V7_3);
+}
+
+/// A kernel of a small configuration, in which helpers and kernel functions are missing.
+#[test]
+fn linux_7_1_small() {
+    hold_all(include_str!("data/callable-7.1.3-small.txt"), Dialect::Fed53dbcdb);
+}
+
+#[test]
 fn another_kernel() {
     let Some(path) = std::env::var_os("LIVEDIFF_CALLABLE") else {
         // Not eprintln!, which the test harness keeps to itself.
