@@ -41,7 +41,8 @@ pub fn name<'l>(loaded: &'l Loaded, dialect: Dialect, call: &Insn) -> Option<&'l
 
 fn tables(dialect: Dialect) -> &'static Tables {
     match dialect {
-        // As with the helpers.
+        // As with the helpers. Known to be wrong: what 6.19 added (bpf_dynptr_from_file, string functions without case,
+        // scx_bpf_*___v2), and the filters of sched_ext's functions, which 7.0 does not have.
         Dialect::Dynamic6_18 | Dialect::Dynamic6_19 => &v6_18::TABLES,
         Dialect::Dynamic7_0 | Dialect::Fed53dbcdb | Dialect::V7_1 => &v7_1::TABLES,
         Dialect::V7_2 => &v7_2::TABLES,
