@@ -41,11 +41,14 @@ fn serve() -> io::Result<()> {
     system::mount_all()?;
     let port = Arc::new(system::open_port()?);
     let release = system::release()?;
-    protocol::write(&mut &*port, &FromGuest::Hello { version: VERSION, release }, &[])?;
-    let (hello, _) = protocol::read::<ToGuest>(&mut &*port)?;
+    protocol::write(&mut &*port, &FromGuest::Hello { version: VERSION, release: release.clone() }, &[])?;
+    let (hello, config) = protocol::read::<ToGuest>(&mut &*port)?;
     let ToGuest::Hello { version: VERSION, threads, log_limit, stop } = hello else {
         return Err(io::Error::other(format!("the host speaks another protocol: {hello:?}")));
     };
+    if !config.is_empty() {
+        system::put_config(&release, &config)?;
+    }
     libbpf::collect_warnings();
     watch::install()?;
     let tell = std::panic::take_hook();

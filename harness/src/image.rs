@@ -3,6 +3,7 @@
 //! A bzImage or vmlinuz is a boot sector and set-up code around a compressed `vmlinux`; the boot header says
 //! where the compressed part is. The `vmlinux` is an ELF file with the kernel's BTF.
 
+mod config;
 mod unpack;
 
 use crate::memory::MemoryFile;
@@ -33,6 +34,9 @@ pub struct Image {
     pub btf: Vec<u8>,
     /// The `.BTF_ids` section; empty if there is none.
     pub btf_ids: Vec<u8>,
+    /// The text of its configuration (`.config`), where that is in the image or in a file beside it: `config-RELEASE`,
+    /// `config` or `.config`. For an image in a build folder, that of the build.
+    pub config: Option<Arc<[u8]>>,
     unpacked: Option<Arc<MemoryFile>>,
 }
 
@@ -86,7 +90,14 @@ impl Image {
     #[cfg(test)]
     pub(crate) fn for_tests() -> Image {
         let path = PathBuf::from("/nonexistent/vmlinuz");
-        Image { path, release: "7.2-test".into(), btf: Vec::new(), btf_ids: Vec::new(), unpacked: None }
+        Image {
+            path,
+            release: "7.2-test".into(),
+            btf: Vec::new(),
+            btf_ids: Vec::new(),
+            config: None,
+            unpacked: None,
+        }
     }
 
     /// Has the image booted as it stands in the file, by its own set-up code, although it is unpacked here.
@@ -123,7 +134,9 @@ impl Image {
         })?;
         let btf_ids = section(".BTF_ids").unwrap_or_default();
         let release = release.ok_or_else(|| ImageError::NoRelease { path: path.into() })?;
-        let image = Image { path: path.into(), release, btf, btf_ids, unpacked: None };
+        let config = section(".rodata").and_then(|data| config::inside(&data));
+        let config = config.or_else(|| config::beside(path, &release)).map(Arc::from);
+        let image = Image { path: path.into(), release, btf, btf_ids, config, unpacked: None };
         Ok((image, has_pvh_entry(&elf)))
     }
 }

@@ -1,7 +1,7 @@
 //! Packaged kernels: found and fetched with apt in a folder of our own, kept in the cache.
 //!
-//! The cache is `kernels/RELEASE/vmlinuz` with a `package.json` beside it. An entry appears in one step, so it
-//! is whole or not there; a lock keeps two runs from fetching at once. What is cached is used without asking
+//! The cache is `kernels/RELEASE/vmlinuz` with the kernel's `config` and a `package.json` beside it. An entry appears
+//! in one step, so it is whole or not there, but for the configuration, which may come later or not at all; a lock keeps two runs from fetching at once. What is cached is used without asking
 //! apt at all: which kernel is the newest of a series is only asked when none of the series is cached or when
 //! fetching is asked for.
 
@@ -117,7 +117,9 @@ impl Store {
     /// nothing else) or a version (`7.2.12`). From the cache if it or one of the series is there, else fetched.
     pub fn resolve(&self, wanted: &str, progress: &dyn Fn(&str)) -> Result<PathBuf, StoreError> {
         let name = parse(wanted)?;
-        if let Some(path) = newest(self.cached_known()?, &name).and_then(|known| known.packaged.cached) {
+        let cached = newest(self.cached_known()?, &name);
+        if let Some((path, known)) = cached.and_then(|known| Some((known.packaged.cached.clone()?, known))) {
+            self.complete(&known, false, progress);
             return Ok(path);
         }
         self.fetch_into_cache(wanted, &name, false, progress)
@@ -145,7 +147,7 @@ impl Store {
         refresh: bool,
         progress: &dyn Fn(&str),
     ) -> Result<PathBuf, StoreError> {
-        let _lock = self.locked()?;
+        let lock = self.locked()?;
         // Another run may have fetched it while this one waited for the lock.
         let mut known = self.cached_known()?;
         if let (false, Some(path)) = (refresh, newest(known.clone(), name).and_then(|k| k.packaged.cached)) {
@@ -162,10 +164,40 @@ impl Store {
             let known = if versions.is_empty() { "none".to_string() } else { versions.join(", ") };
             return Err(StoreError::NotPackaged { wanted: wanted.to_string(), known });
         };
-        match chosen.packaged.cached {
-            Some(path) => Ok(path),
+        match chosen.packaged.cached.clone() {
+            Some(path) => {
+                drop(lock);
+                self.complete(&chosen, refresh, progress);
+                Ok(path)
+            }
             None => self.fetch_package(&chosen, progress),
         }
+    }
+
+    /// Adds the configuration to an entry that has none, one that an older version of this program made. Where that
+    /// fails it is not tried again, but `again`; where apt has no index yet it is not asked at all.
+    fn complete(&self, known: &Known, again: bool, progress: &dyn Fn(&str)) {
+        let entry = self.root.join("kernels").join(&known.packaged.release);
+        let (config, failed) = (entry.join("config"), entry.join("no-config"));
+        if config.is_file() || failed.is_file() && !again || !Apt::was_updated(&self.root) {
+            return;
+        }
+        if let Err(error) = self.fetch_config(known, &config) {
+            progress(&format!("the configuration of {} cannot be had: {error}", known.packaged.release));
+            let _ = fs::write(&failed, format!("{error}\n"));
+        }
+    }
+
+    fn fetch_config(&self, known: &Known, place: &Path) -> Result<(), StoreError> {
+        let _lock = self.locked()?;
+        if place.is_file() {
+            return Ok(());
+        }
+        let kernels = self.root.join("kernels");
+        let work = tempfile::Builder::new().prefix(NEW).tempdir_in(&kernels);
+        let work = work.map_err(io_error("make a folder in", &kernels))?;
+        let found = config_from_packages(&Apt::open(&self.root)?, known, None, work.path())?;
+        fs::rename(&found, place).map_err(io_error("move the configuration to", place))
     }
 
     /// Downloads and unpacks the package and puts its kernel into the cache.
@@ -191,6 +223,13 @@ impl Store {
         let text = Note { package: package.clone(), package_version: chosen.package_version.clone() };
         let text = serde_json::to_vec_pretty(&text).unwrap_or_default();
         fs::write(&note, text).map_err(io_error("write", &note))?;
+        match config_from_packages(&apt, chosen, Some(&unpacked), work.path()) {
+            Ok(config) => {
+                let file = entry.join("config");
+                fs::rename(&config, &file).map_err(io_error("move the configuration to", &file))?;
+            }
+            Err(error) => progress(&format!("the configuration of {release} cannot be had: {error}")),
+        }
         let place = kernels.join(release);
         if place.exists() {
             // An entry that cannot be read, or it would have been used.
@@ -318,6 +357,46 @@ fn find_vmlinuz(unpacked: &Path) -> Option<PathBuf> {
     in_modules.chain(in_boot).find(is_file)
 }
 
+/// The configuration in an unpacked package: `usr/lib/modules/RELEASE/config` or `boot/config-RELEASE`.
+fn find_config(unpacked: &Path, release: &str) -> Option<PathBuf> {
+    let modules =
+        ["usr/lib/modules", "lib/modules"].map(|folder| unpacked.join(folder).join(release).join("config"));
+    let boot = unpacked.join("boot").join(format!("config-{release}"));
+    // A link could lead out of the package.
+    let is_file = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|about| about.is_file());
+    modules.into_iter().chain([boot]).find(is_file)
+}
+
+/// The configuration of a kernel: in the package of its image, which may be unpacked already, or in the one with its
+/// base files. `work` is a folder to unpack in.
+fn config_from_packages(
+    apt: &Apt,
+    known: &Known,
+    unpacked: Option<&Path>,
+    work: &Path,
+) -> Result<PathBuf, StoreError> {
+    let Packaged { release, package, .. } = &known.packaged;
+    if let Some(config) = unpacked.and_then(|unpacked| find_config(unpacked, release)) {
+        return Ok(config);
+    }
+    let base = format!("linux-base-{release}");
+    let image = unpacked.is_none().then(|| package.clone());
+    for package in std::iter::once(base).chain(image) {
+        let versions = apt.versions(&package)?;
+        let same = versions.iter().find(|version| **version == known.package_version);
+        let Some(version) = same else { continue };
+        let folder = work.join(&package);
+        fs::create_dir(&folder).map_err(io_error("make", &folder))?;
+        if let Some(config) = find_config(&apt.fetch(&package, version, &folder)?, release) {
+            return Ok(config);
+        }
+    }
+    Err(StoreError::BadPackage {
+        package: package.clone(),
+        reason: "no configuration comes with it".to_string(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -370,6 +449,24 @@ mod tests {
         let note = Note { package: format!("linux-binary-{release}"), package_version: version.to_string() };
         fs::write(entry.join("package.json"), serde_json::to_vec(&note).unwrap()).unwrap();
         entry.join("vmlinuz")
+    }
+
+    #[test]
+    fn a_configuration_is_found_in_either_place() {
+        let release = "7.2.12+deb13-cloud-amd64";
+        for place in
+            ["usr/lib/modules/7.2.12+deb13-cloud-amd64/config", "boot/config-7.2.12+deb13-cloud-amd64"]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            assert_eq!(find_config(folder.path(), release), None);
+            let path = folder.path().join(place);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "CONFIG_HZ=250\n").unwrap();
+            assert_eq!(find_config(folder.path(), release), Some(path.clone()));
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+            assert_eq!(find_config(folder.path(), release), None);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
 /// Version of the messages. Host and agent are the same program; another version means a mixed-up initramfs.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// Name of the virtio-serial port.
 pub(crate) const PORT: &str = "livediff";
 /// File in the initramfs that tells the program that it is the agent.
@@ -35,7 +35,8 @@ pub struct Stop {
 /// From the host to the agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToGuest {
-    /// First message, answered by [`FromGuest::Hello`] before it is read.
+    /// First message, answered by [`FromGuest::Hello`] before it is read. The payload is the text of the kernel's
+    /// configuration, empty where that is not known.
     Hello {
         version: u32,
         /// Threads that prepare and load.

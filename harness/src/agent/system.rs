@@ -28,6 +28,12 @@ pub(super) fn release() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/osrelease")?.trim_end().to_string())
 }
 
+/// Puts the kernel's configuration where libbpf looks for it.
+pub(super) fn put_config(release: &str, config: &[u8]) -> io::Result<()> {
+    fs::create_dir_all("/boot")?;
+    fs::write(Path::new("/boot").join(format!("config-{release}")), config)
+}
+
 /// Opens the port to the host, which the kernel may still be finding.
 pub(super) fn open_port() -> io::Result<File> {
     let ports = Path::new("/sys/class/virtio-ports");

@@ -38,6 +38,11 @@ impl Apt {
         Ok(apt)
     }
 
+    /// Whether [`Apt::update`] has succeeded before in the store at `root`.
+    pub(super) fn was_updated(root: &Path) -> bool {
+        root.join("apt/index-complete").is_file()
+    }
+
     fn write(&self, name: &str, text: &str) -> Result<(), StoreError> {
         let path = self.folder.join(name);
         fs::write(&path, text).map_err(io_error("write", &path))

@@ -311,7 +311,7 @@ impl<'a> Supervisor<'a> {
                             log_limit: u32::try_from(log_limit).unwrap_or(u32::MAX).min(256 << 20),
                             stop: self.stop.clone(),
                         };
-                        vm.send(hello, Arc::default());
+                        vm.send(hello, self.image.config.clone().unwrap_or_default());
                         return Ok(Ok(release));
                     }
                     other => return Ok(Err(format!("its agent says something strange: {other:?}"))),
