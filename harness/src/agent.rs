@@ -6,6 +6,8 @@
 //! last words on the console.
 
 mod btf;
+mod context;
+mod externs;
 mod facts;
 mod libbpf;
 mod load;

@@ -86,6 +86,35 @@ SEC("whatever") int unknown_section(void *ctx)
 	return 0;
 }
 
+// Only their argument says as what they can be verified.
+struct xdp_md {
+	u32 data;
+};
+
+struct __sk_buff {
+	u32 len;
+};
+
+SEC("whatever") int unknown_section_known_context(struct xdp_md *ctx)
+{
+	return 0;
+}
+
+SEC("freplace") int extension_without_target(struct __sk_buff *ctx)
+{
+	return 0;
+}
+
+// Descriptor 0 is no map.
+SEC("socket") int uses_what_is_no_map(void *ctx)
+{
+	const u32 key = 0;
+	void *map;
+
+	asm volatile(".8byte 0x1118; .8byte 0; %[map] = r1" : [map] "=r"(map)::"r1");
+	return bpf_map_lookup_elem(map, &key) != 0;
+}
+
 SEC("struct_ops/nothing") int implements_nothing(void *ctx)
 {
 	return 0;

@@ -33,10 +33,14 @@ fn main() {
         return run_until_killed(&image);
     }
     type Test = fn(&Image);
-    let tests: [(&str, Test); 6] = [
+    let tests: [(&str, Test); 7] = [
         ("loads_the_corpus", loads_the_corpus),
         ("one_bad_program_does_not_spoil_the_others", one_bad_program_does_not_spoil_the_others),
         ("tells_what_was_loaded", tells_what_was_loaded),
+        (
+            "what_is_not_in_the_object_costs_only_who_needs_it",
+            what_is_not_in_the_object_costs_only_who_needs_it,
+        ),
         (
             "a_killed_guest_costs_nothing_that_can_be_repeated",
             a_killed_guest_costs_nothing_that_can_be_repeated,
@@ -209,6 +213,9 @@ fn one_bad_program_does_not_spoil_the_others(image: &Image) {
         ("faults/attaches_to_nothing", "does not say what the program attaches to"),
         ("faults/attaches_to_what_is_not_there", "the kernel has no `no_such_function`"),
         ("faults/unknown_section", "knows no program type for the section `whatever`"),
+        ("faults/unknown_section_known_context", "Accepted"),
+        ("faults/extension_without_target", "Accepted"),
+        ("faults/uses_what_is_no_map", "Rejected"),
         ("faults/implements_nothing", "no struct_ops map of the object uses the program"),
         ("faults/says_much", "Accepted"),
     ];
@@ -224,6 +231,43 @@ fn one_bad_program_does_not_spoil_the_others(image: &Image) {
     let attach = both.0.attach.as_ref().expect("an extension attaches");
     // BPF_PROG_TYPE_SCHED_CLS
     assert_eq!((attach.name.as_str(), attach.target_prog_type), ("replaceable", Some(3)));
+}
+
+fn what_is_not_in_the_object_costs_only_who_needs_it(image: &Image) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/externs.bpf.o");
+    let object =
+        Object { name: "externs".into(), bytes: fs::read(path).expect("the object").into(), only: None };
+    let mut image = image.clone();
+    let mut told = |config: Option<&str>| {
+        image.config = config.map(|text| text.as_bytes().into());
+        let outcomes = outcomes(&image, vec![object.clone()], &mut |_| {});
+        let words = |outcome: &Outcome| match outcome {
+            Outcome::Loaded(both) => format!("{:?}", both.1.verdict),
+            Outcome::NotLoadable { reason } => reason.clone(),
+            other => panic!("{other:?}"),
+        };
+        outcomes.iter().map(|(name, outcome)| (name.clone(), words(outcome))).collect::<BTreeMap<_, _>>()
+    };
+    let without = told(None);
+    assert_eq!(without.len(), 5);
+    for reason in without.values() {
+        assert!(reason.contains("values of the kernel's configuration"), "{reason}");
+    }
+    let with = told(Some("CONFIG_HZ=250\n"));
+    let expected = [
+        ("externs/reads_the_configuration", "Accepted"),
+        ("externs/calls_nothing", "Accepted"),
+        ("externs/calls_what_may_be_missing", "Accepted"),
+        ("externs/calls_what_is_missing", "it calls `a_function_that_is_missing`"),
+        ("externs/calls_what_is_missing_too", "it calls `no_function_either`"),
+    ];
+    for (name, words) in expected {
+        assert!(with[name].contains(words), "{name}: {}", with[name]);
+    }
+    // A configuration that does not set the value is not the same as none.
+    for reason in told(Some("CONFIG_X=y\n")).values() {
+        assert!(reason.contains("CONFIG_HZ"), "{reason}");
+    }
 }
 
 /// QEMU processes that this process or `parent` has started.

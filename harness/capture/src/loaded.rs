@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 pub struct Loaded {
     /// The instructions as passed to `BPF_PROG_LOAD`, with one change that makes them independent of the run: in
     /// the first half of a map load (`BPF_PSEUDO_MAP_FD`, `_IDX`, `_VALUE`, `_IDX_VALUE`) `imm` is an index into
-    /// [`Loaded::maps`] instead of a file descriptor.
+    /// [`Loaded::maps`] instead of a file descriptor; -1 where what was given is no map, for which the kernel refuses
+    /// the program.
     #[serde(with = "crate::hex::insns")]
     pub insns: Vec<Insn>,
     /// `enum bpf_prog_type`.

@@ -37,10 +37,13 @@ pub(super) fn loaded(prepared: &Prepared, program: &Program<'_>, given: Given) -
     while let Some(insn) = insns.get_mut(at) {
         at += insn.slots();
         if insn.is_map_load() {
-            if !matches!(insn.src_reg, pseudo::MAP_FD | pseudo::MAP_VALUE) {
-                return Err("a map is given by its place in a table, which libbpf does not do".to_string());
-            }
-            let facts = map_facts(prepared, insn.imm)?;
+            // libbpf gives the kernel no table of descriptors, so a place in one names no map.
+            let named = matches!(insn.src_reg, pseudo::MAP_FD | pseudo::MAP_VALUE);
+            let Some(facts) = named.then(|| map_facts(prepared, insn.imm)).transpose()?.flatten() else {
+                // The kernel says this better than we could.
+                insn.imm = -1;
+                continue;
+            };
             let index = ids.iter().position(|id| *id == facts.id).unwrap_or_else(|| {
                 ids.push(facts.id);
                 maps.push(facts.map.clone());
@@ -48,6 +51,11 @@ pub(super) fn loaded(prepared: &Prepared, program: &Program<'_>, given: Given) -
             });
             insn.imm = i32::try_from(index).map_err(|_| "too many maps")?;
         } else if insn.is_helper_call() && insn.imm >= POISONED_MAP_LOAD {
+            if let Some(function) = prepared.functions.missing(insn.imm) {
+                return Err(format!(
+                    "it calls `{function}`, and the kernel has no such function for BPF programs"
+                ));
+            }
             let map = usize::try_from(insn.imm - POISONED_MAP_LOAD).unwrap_or(usize::MAX);
             if let (Some(map), Some(reason)) = (prepared.object.map(map), prepared.left_out.get(&map)) {
                 return Err(format!("it uses the map `{}`, which cannot be created: {reason}", map.name()));
@@ -99,19 +107,27 @@ fn exception_callback(prepared: &Prepared, program: &Program<'_>, func_info: &[F
     Some(func_info.iter().find(|info| &info.name == name)?.insn_off)
 }
 
-fn map_facts(prepared: &Prepared, fd: RawFd) -> Result<Arc<MapFacts>, String> {
+/// What the kernel says of the map; nothing if there is none with that descriptor.
+fn map_facts(prepared: &Prepared, fd: RawFd) -> Result<Option<Arc<MapFacts>>, String> {
     if let Some(facts) = lock(&prepared.maps).get(&fd) {
-        return Ok(Arc::clone(facts));
+        return Ok(Some(Arc::clone(facts)));
     }
-    let facts = Arc::new(ask_kernel(prepared, fd).map_err(|errno| {
+    let info = match libbpf::map_info(fd) {
+        Err(EBADF | EINVAL) => return Ok(None),
+        info => info,
+    };
+    let facts = info.and_then(|info| ask_kernel(prepared, fd, &info)).map_err(|errno| {
         libbpf::explain_errno("the kernel does not tell about one of the program's maps", errno)
-    })?);
+    })?;
+    let facts = Arc::new(facts);
     lock(&prepared.maps).insert(fd, Arc::clone(&facts));
-    Ok(facts)
+    Ok(Some(facts))
 }
 
-fn ask_kernel(prepared: &Prepared, fd: RawFd) -> Result<MapFacts, i32> {
-    let info = libbpf::map_info(fd)?;
+const EBADF: i32 = 9;
+const EINVAL: i32 = 22;
+
+fn ask_kernel(prepared: &Prepared, fd: RawFd, info: &sys::bpf_map_info) -> Result<MapFacts, i32> {
     // The kernel cuts names at 15 characters; libbpf knows the whole one, except of a jump table's map.
     let name = prepared.object.maps().find(|map| map.fd() == fd).map(|map| map.name());
     let name = name.unwrap_or_else(|| {

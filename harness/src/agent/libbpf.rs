@@ -432,6 +432,18 @@ impl Btf<'_> {
         }
     }
 
+    /// The type of the parameter of a function's prototype that has exactly one.
+    pub(super) fn only_parameter(&self, id: u32) -> Option<u32> {
+        // SAFETY: see `get`; a prototype is followed by `vlen` parameters.
+        unsafe {
+            let found = sys::btf__type_by_id(self.btf.as_ptr(), id).as_ref()?;
+            if (found.info >> 24) & 0x1f != sys::BTF_KIND_FUNC_PROTO || found.info & 0xffff != 1 {
+                return None;
+            }
+            Some((*ptr::from_ref(found).add(1).cast::<sys::btf_param>()).type_)
+        }
+    }
+
     /// The members of a structure: name and offset in bits.
     pub(super) fn members(&self, id: u32) -> Vec<(String, u32)> {
         // SAFETY: see `get`; a structure is followed by `vlen` members.

@@ -2,7 +2,9 @@
 
 use super::watch::Watcher;
 use super::{
-    btf, facts,
+    btf,
+    context::{self, Guess},
+    facts,
     libbpf::{self, LoadAnswer, LoadOptions, Program},
     object::{Prepared, Ready},
 };
@@ -98,20 +100,15 @@ pub(super) struct Answer {
 pub(super) fn load(prepared: &Prepared, ready: &Ready, log: &mut LogBuffer) -> Result<Answer, String> {
     let number = ready.number as usize;
     let program = prepared.object.program(number).ok_or("the object has no such program")?;
-    let target = Target::resolve(prepared, ready, &program)?;
-    let prog_flags = program.flags() | section_flags(&program);
-    let given = facts::Given {
-        prog_type: program.prog_type(),
-        expected_attach_type: expected_attach_type(&program),
-        prog_flags,
-        attach: target.attach,
-    };
+    let Kind { prog_type, expected_attach_type, prog_flags, target } =
+        Kind::resolve(prepared, ready, &program)?;
+    let given = facts::Given { prog_type, expected_attach_type, prog_flags, attach: target.attach };
     let loaded = facts::loaded(prepared, &program, given)?;
     // A 64-bit load takes two slots and one line.
     let lines = loaded.insns.len() - loaded.insns.iter().filter(|insn| insn.is_ldimm64()).count();
     let options = LoadOptions {
-        prog_type: program.prog_type(),
-        expected_attach_type: loaded.expected_attach_type,
+        prog_type,
+        expected_attach_type,
         prog_flags,
         attach_btf_id: target.btf_id,
         attach_prog_fd: target.program.as_ref().map(|program| program.as_raw_fd()),
@@ -152,6 +149,41 @@ pub(super) fn load(prepared: &Prepared, ready: &Ready, log: &mut LogBuffer) -> R
         Err(errno) => (Verdict::Rejected, errno),
     };
     Ok(Answer { loaded, verdict, errno, truncated })
+}
+
+/// As what a program is loaded.
+struct Kind {
+    prog_type: u32,
+    expected_attach_type: u32,
+    prog_flags: u32,
+    target: Target,
+}
+
+impl Kind {
+    /// What the section says; else what the context of the program says.
+    fn resolve(prepared: &Prepared, ready: &Ready, program: &Program<'_>) -> Result<Kind, String> {
+        let prog_type = program.prog_type();
+        let guessed = |Guess { prog_type, expected_attach_type }| Kind {
+            prog_type,
+            expected_attach_type,
+            prog_flags: program.flags(),
+            target: Target::default(),
+        };
+        if prog_type == sys::BPF_PROG_TYPE_UNSPEC {
+            return context::guess(program)
+                .map(guessed)
+                .ok_or("nothing says the type of the program".to_string());
+        }
+        let target = match Target::resolve(prepared, ready, program) {
+            Ok(target) => target,
+            Err(reason) if prog_type == sys::BPF_PROG_TYPE_EXT => {
+                return context::guess(program).map(guessed).ok_or(reason);
+            }
+            Err(reason) => return Err(reason),
+        };
+        let prog_flags = program.flags() | section_flags(program);
+        Ok(Kind { prog_type, expected_attach_type: expected_attach_type(program), prog_flags, target })
+    }
 }
 
 /// The flags that libbpf takes from a section's name (`SEC_SLEEPABLE`, `SEC_XDP_FRAGS`).

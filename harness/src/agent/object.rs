@@ -2,10 +2,12 @@
 //!
 //! `bpf_object__prepare` does an object as a whole. When it fails, the part that libbpf names in its warnings
 //! (a map that cannot be created, a program that cannot be relocated) is left out, the object opened again and
-//! the rest tried; when libbpf names none, every program is tried in an object of its own.
+//! the rest tried; when libbpf names none, every program is tried in an object of its own. Kernel functions that are
+//! missing are left out by [`externs`].
 
 use super::{
-    Request, btf,
+    Request, btf, context,
+    externs::{self, Functions},
     facts::MapFacts,
     libbpf::{self, Object},
 };
@@ -41,6 +43,8 @@ pub(super) struct Prepared {
     pub(super) targets: Vec<Ready>,
     /// By number: maps that were left out, and why.
     pub(super) left_out: HashMap<usize, String>,
+    /// Kernel functions that are not there.
+    pub(super) functions: Functions,
     /// By name: the shape of the maps inside.
     pub(super) inner: HashMap<String, MapShape>,
     /// By descriptor: what the kernel says of the maps in use, asked once.
@@ -57,9 +61,13 @@ pub(super) fn open(request: &Request) -> Result<Opened, String> {
 }
 
 fn open_object(request: &Request) -> Result<Object, String> {
+    open_bytes(request, &request.bytes)
+}
+
+fn open_bytes(request: &Request, bytes: &[u8]) -> Result<Object, String> {
     let file = request.name.rsplit('/').next().unwrap_or_default();
     let name = file.split('.').next().unwrap_or_default();
-    Object::open(&request.bytes, if name.is_empty() { "object" } else { name })
+    Object::open(bytes, if name.is_empty() { "object" } else { name })
 }
 
 impl Opened {
@@ -111,9 +119,11 @@ impl Opened {
             if !named || skip.contains(&number) {
                 continue;
             }
-            if program.prog_type() == sys::BPF_PROG_TYPE_UNSPEC {
+            if program.prog_type() == sys::BPF_PROG_TYPE_UNSPEC && context::guess(&program).is_none() {
                 let section = program.section();
-                let reason = format!("libbpf knows no program type for the section `{section}`");
+                let reason = format!(
+                    "libbpf knows no program type for the section `{section}`, and the program's argument names none"
+                );
                 reasons.insert(number, reason);
             } else {
                 wanted.insert(number);
@@ -128,25 +138,31 @@ impl Opened {
         mut wanted: BTreeSet<u32>,
         reasons: &mut Reasons,
     ) -> Vec<Prepared> {
-        let mut left_out = HashMap::new();
+        let mut without = Without::default();
         let mut object = self.object;
         loop {
-            let failure = match Prepared::new(object, request, &wanted, &left_out) {
+            let failure = match Prepared::new(object, request, &wanted, &without) {
                 Ok((prepared, unready)) => {
                     reasons.extend(unready);
                     return vec![prepared];
                 }
                 Err(failure) => failure,
             };
-            object = match open_object(request) {
-                Ok(object) => object,
+            let again =
+                without.open(request).and_then(|again| match failure.weaken(&again, request, &mut without) {
+                    true => without.open(request).map(|again| (again, true)),
+                    false => Ok((again, false)),
+                });
+            let weakened;
+            (object, weakened) = match again {
+                Ok(again) => again,
                 Err(reason) => {
                     reasons.extend(wanted.iter().map(|number| (*number, reason.clone())));
                     return Vec::new();
                 }
             };
-            if !failure.leave_out(&object, &mut wanted, &mut left_out, reasons) {
-                return prepare_each(request, &wanted, &left_out, failure, reasons);
+            if !weakened && !failure.leave_out(&object, &mut wanted, &mut without.maps, reasons) {
+                return prepare_each(request, &wanted, &without, failure, reasons);
             }
             if wanted.is_empty() {
                 return Vec::new();
@@ -155,11 +171,27 @@ impl Opened {
     }
 }
 
+/// What an object is prepared without.
+#[derive(Default)]
+struct Without {
+    /// By number: maps, and why.
+    maps: HashMap<usize, String>,
+    functions: Functions,
+    /// The object to be opened, if not the one that was sent.
+    bytes: Option<Vec<u8>>,
+}
+
+impl Without {
+    fn open(&self, request: &Request) -> Result<Object, String> {
+        open_bytes(request, self.bytes.as_ref().unwrap_or(&request.bytes))
+    }
+}
+
 /// Every program in an object of its own.
 fn prepare_each(
     request: &Request,
     wanted: &BTreeSet<u32>,
-    left_out: &HashMap<usize, String>,
+    without: &Without,
     failure: Failure,
     reasons: &mut Reasons,
 ) -> Vec<Prepared> {
@@ -170,8 +202,9 @@ fn prepare_each(
     }
     for number in wanted {
         let alone = BTreeSet::from([*number]);
-        let result = open_object(request)
-            .and_then(|object| Prepared::new(object, request, &alone, left_out).map_err(|f| f.reason()));
+        let result = without
+            .open(request)
+            .and_then(|object| Prepared::new(object, request, &alone, without).map_err(|f| f.reason()));
         match result {
             Ok((prepared, unready)) => {
                 reasons.extend(unready);
@@ -193,11 +226,45 @@ struct Failure {
 
 impl Failure {
     fn reason(&self) -> String {
+        if self.warnings.iter().any(|warning| warning.contains("failed to open system Kconfig")) {
+            return "it asks for values of the kernel's configuration (CONFIG_...), which is not known: the image does \
+                    not hold it (CONFIG_IKCONFIG), and no file `config-RELEASE`, `config` or `.config` is beside it"
+                .to_string();
+        }
         let error = std::io::Error::from_raw_os_error(self.errno);
         match self.warnings.as_slice() {
             [] => format!("libbpf cannot prepare the object: {error}"),
             warnings => format!("libbpf cannot prepare the object: {} ({error})", warnings.join("; ")),
         }
+    }
+
+    /// If kernel functions are missing: goes on without them. False if that is not the trouble, or is done already.
+    fn weaken(&self, object: &Object, request: &Request, without: &mut Without) -> bool {
+        let missing = |warning: &String| warning.contains("extern (func ksym) '");
+        let Some(btf) = object.btf().filter(|_| self.warnings.iter().any(missing)) else { return false };
+        if without.bytes.is_some() {
+            return false;
+        }
+        let is_function = |name: &str| btf.find(name, sys::BTF_KIND_FUNC).is_some();
+        let Some(weakened) = externs::weaken(&request.bytes, is_function) else { return false };
+        (without.bytes, without.functions) = (Some(weakened.bytes), weakened.functions);
+        true
+    }
+
+    /// Leaves out the `struct_ops` maps whose structure the kernel does not have. False if that is not the trouble.
+    fn leave_out_struct_ops(&self, object: &Object, left_out: &mut HashMap<usize, String>) -> bool {
+        let named = |warning: &String| {
+            let name = warning.strip_prefix("struct_ops init_kern: struct ")?;
+            let name = name.strip_suffix(" is not found in kernel BTF")?;
+            Some(name.strip_prefix("bpf_struct_ops_").unwrap_or(name).to_string())
+        };
+        let Some(structure) = self.warnings.iter().rev().find_map(named) else { return false };
+        let maps = struct_ops_maps(object).into_iter().filter(|(_, name, ..)| *name == structure);
+        let maps: Vec<usize> =
+            maps.map(|(number, ..)| number).filter(|number| !left_out.contains_key(number)).collect();
+        left_out
+            .extend(maps.iter().map(|number| (*number, format!("the kernel has no `struct {structure}`"))));
+        !maps.is_empty()
     }
 
     /// Leaves out the map or the program that the warnings name. False if they name none that is still in.
@@ -208,6 +275,9 @@ impl Failure {
         left_out: &mut HashMap<usize, String>,
         reasons: &mut Reasons,
     ) -> bool {
+        if self.leave_out_struct_ops(object, left_out) {
+            return true;
+        }
         // The warning that ended it comes last; those before may be about something that libbpf could live with.
         for warning in self.warnings.iter().rev() {
             if let Some(name) = quoted(warning, "prog '") {
@@ -236,20 +306,20 @@ fn quoted<'a>(warning: &'a str, kind: &str) -> Option<&'a str> {
 }
 
 impl Prepared {
-    /// Prepares the programs `wanted`, without the maps `left_out`. Also says which of the programs cannot be
+    /// Prepares the programs `wanted`. Also says which of the programs cannot be
     /// loaded although the object is prepared.
     fn new(
         mut object: Object,
         request: &Request,
         wanted: &BTreeSet<u32>,
-        left_out: &HashMap<usize, String>,
+        without: &Without,
     ) -> Result<(Prepared, Reasons), Failure> {
         object.fix_maps();
         let programs = object.programs().len();
         for number in 0..programs {
             object.set_autoload(number, u32::try_from(number).is_ok_and(|number| wanted.contains(&number)));
         }
-        for number in left_out.keys() {
+        for number in without.maps.keys() {
             object.set_autocreate(*number, false);
         }
         let inner = object
@@ -290,7 +360,8 @@ impl Prepared {
             license: CString::new(request.license.replace('\0', "")).unwrap_or_default(),
             programs,
             targets: Vec::new(),
-            left_out: left_out.clone(),
+            left_out: without.maps.clone(),
+            functions: without.functions.clone(),
             inner,
             maps: Mutex::default(),
             exception_callbacks,
@@ -299,15 +370,23 @@ impl Prepared {
     }
 }
 
+/// The `struct_ops` maps: number, name and type id of the structure, and the shadow.
+fn struct_ops_maps(object: &Object) -> Vec<(usize, String, u32, Vec<u64>)> {
+    let Some(btf) = object.btf() else { return Vec::new() };
+    let described = |(number, map): (usize, libbpf::Map<'_>)| {
+        let (type_id, shadow) = map.struct_ops()?;
+        // A name like `tcp_congestion_ops___v2` is a flavour of the structure before the three underscores.
+        let name = btf.get(type_id)?.name.split("___").next().unwrap_or_default().to_string();
+        Some((number, name, type_id, shadow))
+    };
+    object.maps().enumerate().filter_map(described).collect()
+}
+
 /// By a program's address: the structure and the member that a `struct_ops` map gives it.
 fn struct_ops_members(object: &Object) -> HashMap<u64, (String, String)> {
     let mut found = HashMap::new();
     let Some(btf) = object.btf() else { return found };
-    for map in object.maps() {
-        let Some((type_id, shadow)) = map.struct_ops() else { continue };
-        let Some(structure) = btf.get(type_id) else { continue };
-        // A name like `tcp_congestion_ops___v2` is a flavour of the structure before the three underscores.
-        let name = structure.name.split("___").next().unwrap_or_default().to_string();
+    for (_, name, type_id, shadow) in struct_ops_maps(object) {
         for (member, offset) in btf.members(type_id) {
             let Some(address) = shadow.get(offset as usize / 64).filter(|_| offset % 64 == 0) else {
                 continue;
@@ -325,10 +404,10 @@ fn struct_ops_members(object: &Object) -> HashMap<u64, (String, String)> {
 fn struct_ops_target(member: Option<&(String, String)>, autoload: bool) -> Result<(u32, Attach), String> {
     let (structure, member) = member
         .ok_or("no struct_ops map of the object uses the program, so nothing says what it implements")?;
+    let id = btf::find(structure, sys::BTF_KIND_STRUCT)?;
     if !autoload {
         return Err(format!("the map of `{structure}` does not load it (`{member}`)"));
     }
-    let id = btf::find(structure, sys::BTF_KIND_STRUCT)?;
     Ok((id, Attach { name: format!("{structure}/{member}"), ..Attach::default() }))
 }
 
