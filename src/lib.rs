@@ -4,6 +4,8 @@ pub mod bpf;
 #[cfg(feature = "cli")]
 pub mod corpus;
 pub mod diff;
+#[cfg(feature = "cli")]
+pub mod loader;
 pub mod log;
 #[cfg(feature = "cli")]
 pub mod report;

@@ -15,6 +15,8 @@ pub(crate) struct Flags {
 pub(crate) enum Command {
     /// Load every program into a kernel, analyse it, and compare what kernel and model say.
     Diff(DiffFlags),
+    /// Print what the kernel would print of an object's programs, without a kernel and without root.
+    Analyze(AnalyzeFlags),
     /// Run a kernel and write what it saw and said of every program to files, one capture each.
     Record(RecordFlags),
     /// List, fetch and inspect kernels.
@@ -50,6 +52,41 @@ pub(crate) struct DiffFlags {
     /// Write the report as JUnit XML; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The object is opened and relocated by aya-obj instead of libbpf. These are errors, of the object or of one program, and \
+nothing is printed for them:
+- objects with CO-RE relocations, and programs that call kernel functions, where no kernel is named or cached;
+- CO-RE relocations that ask whether types match (bpf_core_type_matches);
+- functions of kernel modules, and symbols that the kernel does not have;
+- addresses of kernel symbols without a type, and the kernel's configuration (__kconfig): only a running kernel has them;
+- static maps, variables in an arena, jump tables, and program arrays that name their programs;
+- exception callbacks that nothing calls, and an extension (freplace) of a program of another object.
+
+Exit status: 0 every program asked for was analysed, 2 at least one was not.")]
+pub(crate) struct AnalyzeFlags {
+    /// The BPF object.
+    #[arg(value_name = "OBJECT")]
+    pub(crate) object: PathBuf,
+
+    /// Only this program. Can be given more than once [default: all].
+    #[arg(long = "program", value_name = "PROGRAM")]
+    pub(crate) programs: Vec<String>,
+
+    /// The kernel against whose types the object is relocated, and whose generation of the analysis is run: `7.2`,
+    /// `7.2.12`, or the path of an image. It is not run [default: a cached kernel of series 7.2, or none].
+    #[arg(long, value_name = "KERNEL")]
+    pub(crate) kernel: Option<String>,
+
+    /// The generation of the analysis, such as 7.2 [default: the kernel's].
+    #[arg(long, value_name = "DIALECT")]
+    pub(crate) dialect: Option<String>,
+
+    /// Write the outcome as JSON; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,5 @@
 //! The command line: flags become a configuration before any work begins, then one file per subcommand.
+mod analyze;
 mod corpus;
 mod diff;
 mod exit;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 /// Parses the command line, does what it says, and turns the outcome into an exit status.
 pub(crate) fn main() -> ExitCode {
     let outcome = match Flags::parse().command {
+        Command::Analyze(flags) => analyze::run(flags),
         Command::Diff(flags) => diff::run(flags),
         Command::Record(flags) => record::run(flags),
         Command::Kernel(flags) => kernel::run(flags),

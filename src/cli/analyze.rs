@@ -1,0 +1,167 @@
+//! `livediff analyze`: what the kernel would print of an object's programs, from the object alone.
+
+use super::{
+    exit::Exit,
+    flags::AnalyzeFlags,
+    kernels::{self, Kernel, Wanted},
+    output::{self, Output},
+};
+use anyhow::{Context, Result, anyhow, bail};
+use livediff::{
+    Dialect,
+    bpf::{btf::Btf, kfunc::Kfuncs},
+    loader,
+    log::{self, End},
+    report::terminal::{printable, printable_lines},
+};
+use livediff_harness::packages::Store;
+use serde::Serialize;
+use std::{fs, io::Read, path::Path};
+
+/// Most bytes of an object that is read.
+const MAX_OBJECT: u64 = 256 << 20;
+
+/// The outcome as JSON, version 1.
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    object: &'a str,
+    /// The kernel's release; nothing if there was none.
+    kernel: Option<&'a str>,
+    dialect: &'a str,
+    programs: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    program: String,
+    section: String,
+    /// `analyzed`, `rejected` (the verifier refuses the program within or before the section) or `not_loadable`.
+    status: &'static str,
+    /// Why it was rejected or not loadable.
+    reason: Option<String>,
+    /// Instruction slots.
+    insns: usize,
+    /// What the kernel would print, kernel addresses masked.
+    log: Option<String>,
+}
+
+/// Does what the subcommand says.
+pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
+    let to_stdout = flags.json.as_deref() == Some(Path::new("-"));
+    let output = Output::new(to_stdout);
+    let kernel = kernel(&flags, &output)?;
+    let dialect = match &flags.dialect {
+        Some(id) => Dialect::from_id(id).ok_or_else(|| anyhow!("{id}: no such dialect, 7.2 is one"))?,
+        None => kernel.as_ref().map_or(Dialect::V7_2, |kernel| kernel.dialect),
+    };
+    let name = flags.object.to_string_lossy();
+    let bytes = read(&flags.object).with_context(|| name.to_string())?;
+
+    let types = kernel.as_ref().map(|kernel| Btf::parse(&kernel.image.btf).context("the kernel's BTF"));
+    let types = types.transpose()?;
+    let kfuncs = types.as_ref().zip(kernel.as_ref()).map(|(types, kernel)| kfuncs(types, kernel, dialect));
+    let against = match (&kernel, &types, &kfuncs) {
+        (Some(kernel), Some(types), Some(kfuncs)) => {
+            Some(loader::Kernel::new(&kernel.image.btf, types, kfuncs)?)
+        }
+        _ => None,
+    };
+    let mut programs =
+        loader::open(&name, &bytes, against.as_ref()).with_context(|| format!("{name} cannot be opened"))?;
+    for wanted in &flags.programs {
+        if !programs.iter().any(|program| &program.name == wanted) {
+            let names: Vec<&str> = programs.iter().map(|program| program.name.as_str()).collect();
+            bail!("{name} has no program {wanted}; it has {}", names.join(", "));
+        }
+    }
+    programs.retain(|program| flags.programs.is_empty() || flags.programs.contains(&program.name));
+    if programs.is_empty() {
+        bail!("{name} has no program; functions in .text are no programs");
+    }
+    let rows: Vec<Row> = programs.into_iter().map(|program| row(program, dialect)).collect();
+    for row in &rows {
+        show(&output, &name, row);
+    }
+    if let Some(path) = &flags.json {
+        let release = kernel.as_ref().map(|kernel| kernel.image.release.as_str());
+        let all = rows.iter().all(|row| row.log.is_some());
+        let report =
+            Report { version: 1, object: &name, kernel: release, dialect: dialect.id(), programs: rows };
+        output::write_report(path, |out| {
+            serde_json::to_writer_pretty(&mut *out, &report)?;
+            writeln!(out)
+        })?;
+        return Ok(if all { Exit::Clean } else { Exit::Error });
+    }
+    Ok(if rows.iter().all(|row| row.log.is_some()) { Exit::Clean } else { Exit::Error })
+}
+
+/// The kernel that was named, or a cached one of the default series.
+fn kernel(flags: &AnalyzeFlags, output: &Output) -> Result<Option<Kernel>> {
+    let wanted = match &flags.kernel {
+        Some(text) => Wanted::parse(text)?,
+        None => {
+            let cached = Store::open().and_then(|store| store.cached()).unwrap_or_default();
+            let of_series = |version: &str| {
+                version.strip_prefix(kernels::DEFAULT).is_some_and(|rest| rest.starts_with('.'))
+            };
+            let newest = cached.into_iter().rev().find(|kernel| of_series(&kernel.version));
+            match newest.and_then(|kernel| kernel.cached) {
+                Some(path) => Wanted::Image(path),
+                None => return Ok(None),
+            }
+        }
+    };
+    Kernel::open(&wanted, &|what| output.notice(what)).map(Some)
+}
+
+/// The kernel's functions, from its own sets where the image has them.
+fn kfuncs<'a>(types: &'a Btf<'a>, kernel: &Kernel, dialect: Dialect) -> Kfuncs<'a> {
+    let ids = Some(kernel.image.btf_ids.as_slice()).filter(|ids| !ids.is_empty());
+    Kfuncs::new(types, dialect, ids)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_OBJECT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_OBJECT {
+        bail!("longer than {MAX_OBJECT} bytes, the most that is read of an object");
+    }
+    Ok(bytes)
+}
+
+fn row(program: loader::Program, dialect: Dialect) -> Row {
+    let loader::Program { name: program, section, loaded } = program;
+    match loaded {
+        Err(reason) => {
+            Row { program, section, status: "not_loadable", reason: Some(reason), insns: 0, log: None }
+        }
+        Ok(loaded) => {
+            let text = log::section(&loaded, dialect);
+            let (status, reason) = match text.end {
+                End::Complete => ("analyzed", None),
+                End::Failed(error) => ("rejected", Some(error.to_string())),
+            };
+            let insns = loaded.insns.len();
+            Row { program, section, status, reason, insns, log: Some(text.text) }
+        }
+    }
+}
+
+fn show(output: &Output, object: &str, row: &Row) {
+    output.print(|out| {
+        writeln!(out, "{}/{} ({})", printable(object), printable(&row.program), printable(&row.section))?;
+        if let Some(log) = &row.log {
+            write!(out, "{}", printable_lines(log))?;
+        }
+        match (&row.reason, row.status) {
+            (Some(reason), "rejected") => {
+                writeln!(out, "the kernel refuses the program here: {}", printable_lines(reason))?;
+            }
+            (Some(reason), _) => writeln!(out, "not loadable: {}", printable_lines(reason))?,
+            (None, _) => {}
+        }
+        writeln!(out)
+    });
+}

@@ -1,0 +1,527 @@
+//! Opening a BPF object on the host: for each of its programs what libbpf would give to the kernel, without a kernel.
+//!
+//! aya-obj reads the object, relocates it against a kernel's types (CO-RE), and links programs with the functions that
+//! they call. Around it, this module does what aya-obj does not: calls and variables of the kernel (`__ksym`), the
+//! program types of all sections that libbpf knows, and the facts of maps as libbpf creates them.
+//!
+//! What cannot be had here is an error of the object ([`OpenError`]) or of one program ([`Program::loaded`]), never a
+//! guess:
+//! - the address of a kernel symbol without a type, and the kernel's configuration (`__kconfig`): only a running kernel
+//!   has them;
+//! - functions of kernel modules;
+//! - static maps, variables in an arena, jump tables, program arrays that name their programs, and CO-RE relocations
+//!   that ask whether types match: aya-obj does not know them;
+//! - exception callbacks that nothing calls: aya-obj does not link them;
+//! - an extension of a program that is not in the same object.
+
+mod compare;
+mod elf;
+mod sections;
+
+pub use compare::{Difference, differences};
+
+use crate::bpf::{
+    btf::{Btf, Kind},
+    kfunc::Kfuncs,
+};
+use aya_obj::generated::bpf_insn;
+use elf::{Facts, Left};
+use livediff_capture::{Attach, FuncInfo, Insn, Loaded, Map, MapShape, insn::pseudo};
+use std::{
+    cell::Cell,
+    collections::{HashMap, HashSet},
+    os::fd::RawFd,
+    panic::{self, AssertUnwindSafe},
+    sync::Once,
+};
+use thiserror::Error;
+
+/// Why an object cannot be opened at all.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OpenError {
+    /// Its ELF file or its BTF is damaged.
+    #[error("the object cannot be read: {0}")]
+    Elf(String),
+    /// aya-obj refuses it.
+    #[error("aya-obj cannot open it: {0}")]
+    Aya(String),
+    /// Relocation against a kernel's types failed.
+    #[error("aya-obj cannot relocate it against the kernel's types: {0}")]
+    Core(String),
+    /// It has CO-RE relocations, and no kernel was given.
+    #[error("it is to be relocated against a kernel's types (CO-RE), so name a kernel with --kernel")]
+    NeedsKernel,
+}
+
+/// The kernel that objects are opened for.
+pub struct Kernel<'a> {
+    btf: &'a Btf<'a>,
+    types: aya_obj::btf::Btf,
+    kfuncs: &'a Kfuncs<'a>,
+}
+
+impl<'a> Kernel<'a> {
+    /// A kernel from its BTF (`bytes`, and the same read) and its functions.
+    pub fn new(bytes: &[u8], btf: &'a Btf<'a>, kfuncs: &'a Kfuncs<'a>) -> Result<Kernel<'a>, OpenError> {
+        // The host's byte order; only little-endian hosts are supported.
+        let types = guarded(|| aya_obj::btf::Btf::parse(bytes, Default::default()))
+            .map_err(|reason| OpenError::Aya(format!("the kernel's BTF: {reason}")))?;
+        Ok(Kernel { btf, types, kfuncs })
+    }
+}
+
+/// A program of an object.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its name.
+    pub name: String,
+    /// The name of its section.
+    pub section: String,
+    /// What libbpf would give to the kernel, or why that cannot be told.
+    pub loaded: Result<Loaded, String>,
+}
+
+/// Opens an object for a kernel. `name` is its path; libbpf names maps after it. Programs come in libbpf's order.
+pub fn open(name: &str, bytes: &[u8], kernel: Option<&Kernel<'_>>) -> Result<Vec<Program>, OpenError> {
+    let btf_bytes = section(bytes, ".BTF")?;
+    let btf = match &btf_bytes {
+        Some(bytes) => Some(Btf::parse(bytes).map_err(|error| OpenError::Elf(error.to_string()))?),
+        None => None,
+    };
+    let (accepted, facts) = elf::accepted(bytes, btf.as_ref())?;
+    let mut object = guarded(|| aya_obj::Object::parse(&accepted)).map_err(OpenError::Aya)?;
+    match kernel {
+        Some(kernel) => {
+            guarded(|| object.relocate_btf(&kernel.types)).map_err(OpenError::Core)?;
+        }
+        None if object.has_btf_relocations() => return Err(OpenError::NeedsKernel),
+        None => {}
+    }
+    let texts: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+    let mut maps: Vec<(String, aya_obj::Map)> = object.maps.clone().into_iter().collect();
+    maps.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let numbered = || (0..).zip(&maps).map(|(number, (name, map))| (name.as_str(), number as RawFd, map));
+    guarded(|| object.relocate_maps(numbered(), &texts)).map_err(OpenError::Aya)?;
+    let reasons = settle(&mut object, &facts, btf.as_ref(), kernel);
+
+    let mut opener = Opener { name, btf, facts, kernel, maps, reasons, linked: Vec::new() };
+    let mut programs: Vec<(String, (usize, u64))> =
+        object.programs.iter().map(|(name, program)| (name.clone(), program.function_key())).collect();
+    programs.sort_by_key(|(_, key)| *key);
+    let mut whole = object.clone();
+    if guarded(|| whole.relocate_calls(&texts)).is_ok() {
+        for (name, key) in &programs {
+            opener.linked.push((name.clone(), key.0, function(&whole, key)));
+        }
+    } else {
+        // One that cannot be linked must not take the others with it.
+        for (name, key) in &programs {
+            let mut alone = object.clone();
+            alone.programs.retain(|other, _| other == name);
+            let linked = guarded(|| alone.relocate_calls(&texts));
+            let linked = linked.map_err(|reason| format!("aya-obj cannot link it: {reason}"));
+            opener.linked.push((name.clone(), key.0, linked.and_then(|()| function(&alone, key))));
+        }
+    }
+    Ok(opener.programs())
+}
+
+fn function(object: &aya_obj::Object, key: &(usize, u64)) -> Result<aya_obj::Function, String> {
+    object.functions.get(key).cloned().ok_or_else(|| "aya-obj lost it".to_owned())
+}
+
+fn section(bytes: &[u8], name: &str) -> Result<Option<Vec<u8>>, OpenError> {
+    use object::{Object, ObjectSection};
+    let file = object::File::parse(bytes).map_err(|error| OpenError::Elf(error.to_string()))?;
+    let Some(section) = file.section_by_name(name) else { return Ok(None) };
+    let data = section.data().map_err(|error| OpenError::Elf(error.to_string()))?;
+    Ok(Some(data.to_vec()))
+}
+
+/// Opcode, which no instruction has, of one that could not be relocated; `imm` counts the reasons.
+const UNSETTLED: u8 = 0xf5;
+/// `off` of the same.
+const UNSETTLED_OFF: i16 = 0x5eaf;
+/// What libbpf puts in place of a call of a weak function that the kernel does not have, plus the extern's number.
+const MISSING_KFUNC: i32 = 2_002_000_000;
+
+/// Does the relocations that aya-obj does not; marks the instructions of those that cannot be done, and returns why.
+fn settle(
+    object: &mut aya_obj::Object,
+    facts: &Facts,
+    btf: Option<&Btf<'_>>,
+    kernel: Option<&Kernel<'_>>,
+) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for ((section, offset), left) in &facts.left {
+        let function = object.functions.range_mut((*section, 0)..=(*section, *offset)).next_back();
+        let Some((_, function)) = function else { continue };
+        let Some(at) = offset.checked_sub(function.section_offset as u64) else { continue };
+        let Some(insns) = usize::try_from(at / 8).ok().and_then(|at| function.instructions.get_mut(at..))
+        else {
+            continue;
+        };
+        let outcome = match left {
+            Left::Refused(reason) => Err(reason.clone()),
+            Left::Extern { name, weak } => settle_extern(insns, name, *weak, facts, btf, kernel),
+        };
+        if let (Err(reason), Some(first)) = (outcome, insns.first_mut()) {
+            first.code = UNSETTLED;
+            first.off = UNSETTLED_OFF;
+            first.imm = i32::try_from(reasons.len()).unwrap_or(i32::MAX);
+            reasons.push(reason);
+        }
+    }
+    reasons
+}
+
+/// Resolves the use of a kernel symbol (`bpf_object__resolve_externs`).
+fn settle_extern(
+    insns: &mut [bpf_insn],
+    name: &str,
+    weak: bool,
+    facts: &Facts,
+    btf: Option<&Btf<'_>>,
+    kernel: Option<&Kernel<'_>>,
+) -> Result<(), String> {
+    let plain = name.split("___").next().filter(|plain| !plain.is_empty()).unwrap_or(name);
+    let needs = || format!("it uses `{name}` of the kernel, so name a kernel with --kernel");
+    let missing = || format!("the kernel's BTF has no `{name}`; modules are not looked at");
+    let first = insns.first_mut().ok_or("a relocation lies outside of its function")?;
+    if first.code == 0x85 {
+        let id = kernel.ok_or_else(needs)?.btf.find(plain, Kind::Func);
+        match id {
+            Some(id) => {
+                first.set_src_reg(pseudo::KFUNC_CALL);
+                first.imm = id.cast_signed();
+                first.off = 0;
+            }
+            None if weak => {
+                let number = facts.externs.iter().position(|other| other == name).unwrap_or_default();
+                first.set_dst_reg(0);
+                first.set_src_reg(0);
+                first.off = 0;
+                first.imm = MISSING_KFUNC.saturating_add(i32::try_from(number).unwrap_or_default());
+            }
+            None => return Err(missing()),
+        }
+        return Ok(());
+    }
+    if name.starts_with("CONFIG_") || name.starts_with("LINUX_") {
+        return Err(format!("it asks the running kernel for its configuration (`{name}`)"));
+    }
+    let kind =
+        if btf.is_some_and(|btf| btf.find(name, Kind::Var).is_some()) { Kind::Var } else { Kind::Func };
+    if kind == Kind::Var {
+        // Without a type, libbpf puts in the address.
+        let variable = btf.and_then(|btf| btf.type_by_id(btf.find(name, Kind::Var)?));
+        let typed = variable.and_then(|variable| btf?.skip_modifiers(variable.size_or_type));
+        if typed.is_none_or(|ty| ty.kind == Kind::Void) {
+            return Err(format!("it uses the address of `{name}`, which only a running kernel has"));
+        }
+    }
+    let id = kernel.ok_or_else(needs)?.btf.find(plain, kind);
+    let (src, imm) = match id {
+        Some(id) => (pseudo::BTF_ID, id.cast_signed()),
+        None if weak => (0, 0),
+        None => return Err(missing()),
+    };
+    first.set_src_reg(src);
+    first.imm = imm;
+    if let Some(second) = insns.get_mut(1) {
+        second.imm = 0;
+    }
+    Ok(())
+}
+
+const PROG_TYPE_TRACING: u32 = 26;
+const PROG_TYPE_STRUCT_OPS: u32 = 27;
+const PROG_TYPE_EXT: u32 = 28;
+const PROG_TYPE_LSM: u32 = 29;
+const F_RDONLY_PROG: u32 = 1 << 7;
+const F_MMAPABLE: u32 = 1 << 10;
+const LINKAGE_GLOBAL: u32 = 1;
+
+/// An object that is relocated and linked.
+struct Opener<'a> {
+    name: &'a str,
+    btf: Option<Btf<'a>>,
+    facts: Facts,
+    kernel: Option<&'a Kernel<'a>>,
+    maps: Vec<(String, aya_obj::Map)>,
+    reasons: Vec<String>,
+    linked: Vec<(String, usize, Result<aya_obj::Function, String>)>,
+}
+
+impl Opener<'_> {
+    fn programs(&self) -> Vec<Program> {
+        let callbacks = self.exception_callbacks();
+        let program = |(name, section, function): &(String, usize, Result<aya_obj::Function, String>)| {
+            let section = self.facts.programs.get(section).cloned().unwrap_or_default();
+            let loaded = function.clone().and_then(|function| {
+                let mut loaded = self.loaded(name, &section, &function, &callbacks)?;
+                if let Some(kernel) = self.kernel {
+                    loaded.kfuncs = kernel.kfuncs.resolve(&loaded);
+                }
+                Ok(loaded)
+            });
+            let section = section.strip_prefix('?').unwrap_or(&section).to_owned();
+            Program { name: name.clone(), section, loaded }
+        };
+        self.linked.iter().map(program).collect()
+    }
+
+    fn loaded(
+        &self,
+        name: &str,
+        section: &str,
+        function: &aya_obj::Function,
+        callbacks: &HashMap<u32, String>,
+    ) -> Result<Loaded, String> {
+        let kind = sections::kind(section)
+            .ok_or_else(|| format!("libbpf knows no program type for the section `{section}`"))?;
+        let mut loaded = Loaded {
+            insns: function.instructions.iter().map(insn).collect(),
+            prog_type: kind.prog_type,
+            expected_attach_type: kind.attach_type,
+            prog_flags: kind.flags,
+            func_info: self.func_info(function)?,
+            ..Loaded::default()
+        };
+        self.number_maps(&mut loaded)?;
+        if let Some(callback) =
+            function.func_info.func_info.first().and_then(|info| callbacks.get(&info.type_id))
+        {
+            let found = loaded.func_info.iter().find(|info| &info.name == callback);
+            let found = found.ok_or_else(|| {
+                format!("nothing calls its exception callback `{callback}`, and aya-obj then leaves it out")
+            })?;
+            loaded.exception_callback = Some(found.insn_off);
+        }
+        let named = || {
+            kind.target
+                .ok_or_else(|| format!("the section `{section}` does not say what the program attaches to"))
+        };
+        loaded.attach = match kind.prog_type {
+            PROG_TYPE_TRACING | PROG_TYPE_LSM => {
+                let target = named()?;
+                self.check_attach(target, kind.attach_type)?;
+                Some(Attach { name: target.to_owned(), ..Attach::default() })
+            }
+            PROG_TYPE_EXT => Some(self.extended(name, named()?)?),
+            PROG_TYPE_STRUCT_OPS => {
+                let (structure, member) = self.facts.members.get(name).ok_or(
+                    "no struct_ops map of the object uses the program, so nothing says what it implements",
+                )?;
+                loaded.expected_attach_type = self.member_number(structure, member)?;
+                Some(Attach { name: format!("{structure}/{member}"), ..Attach::default() })
+            }
+            _ => None,
+        };
+        Ok(loaded)
+    }
+
+    /// Puts places in [`Loaded::maps`] where aya-obj has put our numbers, and says what could not be relocated.
+    fn number_maps(&self, loaded: &mut Loaded) -> Result<(), String> {
+        let mut order: Vec<i32> = Vec::new();
+        let mut at = 0;
+        while let Some(insn) = loaded.insns.get_mut(at) {
+            if insn.code == UNSETTLED && insn.off == UNSETTLED_OFF {
+                let reason = usize::try_from(insn.imm).ok().and_then(|number| self.reasons.get(number));
+                return Err(reason.cloned().unwrap_or_else(|| "an instruction cannot be relocated".into()));
+            }
+            at += insn.slots();
+            if insn.is_map_load() {
+                let number = order.iter().position(|number| *number == insn.imm).unwrap_or_else(|| {
+                    order.push(insn.imm);
+                    order.len() - 1
+                });
+                insn.imm = i32::try_from(number).map_err(|_| "too many maps")?;
+            }
+        }
+        for number in order {
+            let map = usize::try_from(number).ok().and_then(|number| self.maps.get(number));
+            let (name, map) = map.ok_or("an instruction names a map that does not exist")?;
+            loaded.maps.push(self.map(name, map));
+        }
+        Ok(())
+    }
+
+    /// A map as libbpf creates it.
+    fn map(&self, name: &str, map: &aya_obj::Map) -> Map {
+        use aya_obj::EbpfSectionKind as Section;
+        let data = matches!(map.section_kind(), Section::Data | Section::Rodata | Section::Bss);
+        let rodata = map.section_kind() == Section::Rodata;
+        let mut flags = map.map_flags();
+        if rodata {
+            flags |= F_RDONLY_PROG;
+        }
+        if data && self.facts.mappable.contains(&map.section_index()) {
+            flags |= F_MMAPABLE;
+        }
+        Map {
+            name: if data { self.data_map_name(name) } else { name.to_owned() },
+            map_type: map.map_type(),
+            shape: MapShape { key_size: map.key_size(), value_size: map.value_size() },
+            max_entries: max_entries(map.map_type(), map.max_entries()),
+            map_flags: flags,
+            frozen: rodata,
+            inner: map
+                .inner()
+                .map(|inner| MapShape { key_size: inner.key_size(), value_size: inner.value_size() }),
+            rdonly_value: rodata.then(|| map.data().to_vec()),
+            insn_array: None,
+        }
+    }
+
+    /// `internal_map_name`: what of the object's name fits before the section's in 15 characters.
+    fn data_map_name(&self, section: &str) -> String {
+        if section.get(1..).is_some_and(|rest| rest.contains('.')) {
+            return section.to_owned();
+        }
+        let file = self.name.rsplit('/').next().unwrap_or_default();
+        let stem = file.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or("object");
+        let room = 15usize.saturating_sub(section.len().max(7));
+        let stem = stem.chars().take(room);
+        let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '_' };
+        stem.chain(section.chars()).map(allowed).collect()
+    }
+
+    fn func_info(&self, function: &aya_obj::Function) -> Result<Vec<FuncInfo>, String> {
+        let Some(btf) = &self.btf else { return Ok(Vec::new()) };
+        let record = |info: &aya_obj::generated::bpf_func_info| {
+            let ty =
+                btf.type_by_id(info.type_id).ok_or("a function record names a type that does not exist")?;
+            let hidden = self.facts.hidden.contains(ty.name);
+            Ok(FuncInfo {
+                insn_off: info.insn_off,
+                name: ty.name.to_owned(),
+                global: ty.vlen == LINKAGE_GLOBAL && !hidden,
+            })
+        };
+        function.func_info.func_info.iter().map(record).collect()
+    }
+
+    /// By the type id of a function: the name in its `exception_callback:` tag.
+    fn exception_callbacks(&self) -> HashMap<u32, String> {
+        let Some(btf) = &self.btf else { return HashMap::new() };
+        let tags = btf.types().filter(|ty| ty.kind == Kind::DeclTag && ty.component_idx() == Some(-1));
+        tags.filter_map(|tag| {
+            Some((tag.size_or_type, tag.name.strip_prefix("exception_callback:")?.to_owned()))
+        })
+        .collect()
+    }
+
+    /// Whether the kernel has what a tracing or LSM program attaches to (`find_kernel_btf_id`).
+    fn check_attach(&self, target: &str, attach_type: u32) -> Result<(), String> {
+        let Some(kernel) = self.kernel else { return Ok(()) };
+        let target = target.strip_prefix("vmlinux:").unwrap_or(target);
+        let (prefix, kind) = match attach_type {
+            // BPF_TRACE_RAW_TP; BPF_LSM_MAC, BPF_LSM_CGROUP; BPF_TRACE_ITER.
+            23 => ("btf_trace_", Kind::Typedef),
+            27 | 43 => ("bpf_lsm_", Kind::Func),
+            28 => ("bpf_iter_", Kind::Func),
+            _ => ("", Kind::Func),
+        };
+        let name = format!("{prefix}{target}");
+        let found = kernel.btf.find(&name, kind);
+        found.map(|_| ()).ok_or_else(|| format!("the kernel has no `{name}` to attach to"))
+    }
+
+    /// The program of the same object that an extension replaces a function of.
+    fn extended(&self, program: &str, name: &str) -> Result<Attach, String> {
+        for (other, section, function) in &self.linked {
+            let section = self.facts.programs.get(section).map_or("", String::as_str);
+            let (Some(kind), Ok(function)) = (sections::kind(section), function) else { continue };
+            let has = |info: &[FuncInfo]| info.iter().any(|info| info.name == name);
+            if other != program
+                && kind.prog_type != PROG_TYPE_EXT
+                && self.func_info(function).is_ok_and(|info| has(&info))
+            {
+                return Ok(Attach {
+                    name: name.to_owned(),
+                    target_prog_type: Some(kind.prog_type),
+                    target_attach_type: kind.attach_type,
+                });
+            }
+        }
+        Err(format!(
+            "it replaces `{name}` of another program, and no program of this object has such a function"
+        ))
+    }
+
+    /// The place of a member among those of a structure of the kernel, or of the object where no kernel was given.
+    fn member_number(&self, structure: &str, member: &str) -> Result<u32, String> {
+        let missing = || format!("the kernel has no `{structure}` with a member `{member}`");
+        let btf = self.kernel.map(|kernel| kernel.btf).or(self.btf.as_ref()).ok_or_else(missing)?;
+        let number = || {
+            let ty = btf.type_by_id(btf.find(structure, Kind::Struct)?)?;
+            (0..).zip(btf.members(&ty)).find(|(_, found)| found.name == member).map(|(number, _)| number)
+        };
+        number().ok_or_else(missing)
+    }
+}
+
+fn insn(raw: &bpf_insn) -> Insn {
+    Insn { code: raw.code, dst_reg: raw.dst_reg(), src_reg: raw.src_reg(), off: raw.off, imm: raw.imm }
+}
+
+/// The number of entries with which the agent creates a map: at least one, where the type has a size at all, and
+/// whole pages in numbers that are powers of two for ring buffers (`adjust_ringbuf_sz`).
+fn max_entries(map_type: u32, entries: u32) -> u32 {
+    const PAGE: u32 = 4096;
+    match map_type {
+        // Storage of tasks, sockets, inodes and cgroups; struct_ops.
+        19 | 21 | 24 | 26 | 28 | 29 | 32 => entries,
+        // Ring buffers, both ways.
+        27 | 31 => {
+            let entries = entries.max(1);
+            if entries.is_power_of_two() && entries % PAGE == 0 {
+                return entries;
+            }
+            (0..20).map(|shift| PAGE << shift).find(|size| *size > entries).unwrap_or(entries)
+        }
+        _ => entries.max(1),
+    }
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls aya-obj, which panics on some objects: a panic becomes an error, and nothing is printed.
+fn guarded<T, E: std::error::Error>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                hook(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(call));
+    QUIET.set(false);
+    match result {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => {
+            let mut text = error.to_string();
+            let mut source = error.source();
+            while let Some(error) = source {
+                let more = error.to_string();
+                if !text.contains(&more) {
+                    text.push_str(": ");
+                    text.push_str(&more);
+                }
+                source = error.source();
+            }
+            Err(text)
+        }
+        Err(panic) => {
+            let words = panic.downcast_ref::<String>().map(String::as_str);
+            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
+            Err(format!("it panics: {words}"))
+        }
+    }
+}

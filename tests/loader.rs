@@ -1,0 +1,164 @@
+//! What the host makes of objects, held against what libbpf gave to a real kernel.
+//!
+//! Over the corpus this needs no kernel: programs that need one are listed. With `LIVEDIFF_CAPTURES` (a folder that
+//! `livediff record` wrote) and `LIVEDIFF_KERNEL` (the image of the same kernel), every capture there is held against
+//! the object that it names, and a table of what differs is printed.
+
+use livediff::{
+    Dialect,
+    bpf::{btf::Btf, kfunc::Kfuncs},
+    loader::{self, Kernel, Program},
+    log,
+};
+use livediff_capture::{Capture, file};
+use livediff_harness::image::Image;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn captures(folder: &Path, found: &mut Vec<PathBuf>) {
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            captures(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == file::EXTENSION) {
+            found.push(path);
+        }
+    }
+}
+
+/// The programs of the corpus that the host does not see as the kernel did, by cause. Exact: one that is equal after
+/// all must be taken out.
+const EXCEPTIONS: &[(&str, &[&str])] = &[];
+
+#[derive(Default)]
+struct Table {
+    programs: usize,
+    insns_equal: usize,
+    equal: usize,
+    log_equal: usize,
+    causes: BTreeMap<String, Vec<String>>,
+}
+
+impl Table {
+    fn add(&mut self, cause: String, capture: &Capture) {
+        self.causes.entry(cause).or_default().push(format!("{}/{}", capture.object, capture.program));
+    }
+
+    fn print(&self) {
+        println!(
+            "{} programs, instructions equal in {}, everything in {}, log section in {}",
+            self.programs, self.insns_equal, self.equal, self.log_equal
+        );
+        for (cause, programs) in &self.causes {
+            let shown: Vec<&str> = programs.iter().take(3).map(String::as_str).collect();
+            println!("{:>6}  {cause}: {}", programs.len(), shown.join(", "));
+        }
+    }
+}
+
+/// The part of a reason that tells its kind: what is quoted in it varies.
+fn kind_of(reason: &str) -> String {
+    let mut kind = String::new();
+    for (number, part) in reason.split(['`', '"']).enumerate() {
+        kind.push_str(if number % 2 == 0 { part } else { "_" });
+    }
+    kind.split_whitespace()
+        .map(|word| if word.bytes().any(|byte| byte.is_ascii_digit()) { "N" } else { word })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Holds every capture against the object that it names.
+fn table(paths: &[PathBuf], kernel: Option<&Kernel<'_>>) -> Table {
+    let mut table = Table::default();
+    let mut opened: HashMap<String, Result<Vec<Program>, String>> = HashMap::new();
+    for path in paths {
+        let capture = file::read(path).expect("a capture");
+        let programs = opened.entry(capture.object.clone()).or_insert_with(|| {
+            let bytes = fs::read(&capture.object).expect("the object of a capture");
+            loader::open(&capture.object, &bytes, kernel).map_err(|error| error.to_string())
+        });
+        table.programs += 1;
+        let program = match programs {
+            Ok(programs) => programs.iter().find(|program| program.name == capture.program),
+            Err(reason) => {
+                let cause = format!("object: {}", kind_of(reason));
+                table.add(cause, &capture);
+                continue;
+            }
+        };
+        let host = match program.map(|program| &program.loaded) {
+            None => {
+                table.add("program: not found".into(), &capture);
+                continue;
+            }
+            Some(Err(reason)) => {
+                let cause = format!("program: {}", kind_of(reason));
+                table.add(cause, &capture);
+                continue;
+            }
+            Some(Ok(host)) => host,
+        };
+        let differences = loader::differences(host, &capture.loaded);
+        table.insns_equal += usize::from(!differences.iter().any(|difference| difference.is_of_insns()));
+        table.equal += usize::from(differences.is_empty());
+        let dialect = Dialect::from_id(&capture.kernel.dialect).expect("a dialect");
+        let same = log::section(host, dialect).text == log::section(&capture.loaded, dialect).text;
+        table.log_equal += usize::from(same);
+        if !same {
+            table.add("the log section differs".into(), &capture);
+        }
+        for difference in &differences {
+            table.add(format!("differs: {}", difference.class()), &capture);
+            if difference.is_of_insns() && std::env::var_os("LIVEDIFF_VERBOSE").is_some() {
+                println!("{}/{}: {difference}", capture.object, capture.program);
+            }
+        }
+    }
+    table
+}
+
+#[test]
+fn the_host_loads_the_corpus_as_libbpf_does() {
+    let mut paths = Vec::new();
+    captures(Path::new("corpus/captures"), &mut paths);
+    assert!(paths.len() >= 100, "only {} captures", paths.len());
+    let table = table(&paths, None);
+    table.print();
+    let found: BTreeSet<(String, &str)> = table
+        .causes
+        .iter()
+        .flat_map(|(cause, programs)| programs.iter().map(move |program| (cause.clone(), program.as_str())))
+        .collect();
+    let listed: BTreeSet<(String, &str)> = EXCEPTIONS
+        .iter()
+        .flat_map(|(cause, programs)| programs.iter().map(|program| ((*cause).to_owned(), *program)))
+        .collect();
+    let new: Vec<_> = found.difference(&listed).collect();
+    let gone: Vec<_> = listed.difference(&found).collect();
+    assert!(new.is_empty() && gone.is_empty(), "not listed: {new:#?}\nlisted, but equal: {gone:#?}");
+}
+
+#[test]
+fn the_host_loads_named_captures_as_libbpf_did() {
+    let (Some(folder), Some(image)) =
+        (std::env::var_os("LIVEDIFF_CAPTURES"), std::env::var_os("LIVEDIFF_KERNEL"))
+    else {
+        println!("SKIPPED: LIVEDIFF_CAPTURES and LIVEDIFF_KERNEL are not set");
+        return;
+    };
+    let image = Image::open(Path::new(&image)).expect("a kernel image");
+    let btf = Btf::parse(&image.btf).expect("its BTF");
+    let dialect = Dialect::detect(&btf).expect("its dialect");
+    let kfuncs = Kfuncs::new(&btf, dialect, Some(image.btf_ids.as_slice()).filter(|ids| !ids.is_empty()));
+    let kernel = Kernel::new(&image.btf, &btf, &kfuncs).expect("its types");
+    let mut paths = Vec::new();
+    captures(Path::new(&folder), &mut paths);
+    assert!(!paths.is_empty(), "no captures");
+    table(&paths, Some(&kernel)).print();
+}
