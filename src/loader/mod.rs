@@ -476,7 +476,7 @@ fn max_entries(map_type: u32, entries: u32) -> u32 {
         // Ring buffers, both ways.
         27 | 31 => {
             let entries = entries.max(1);
-            if entries.is_power_of_two() && entries % PAGE == 0 {
+            if entries.is_power_of_two() && entries.is_multiple_of(PAGE) {
                 return entries;
             }
             (0..20).map(|shift| PAGE << shift).find(|size| *size > entries).unwrap_or(entries)
