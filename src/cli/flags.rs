@@ -65,6 +65,8 @@ nothing is printed for them:
 - static maps, variables in an arena, jump tables, and program arrays that name their programs;
 - exception callbacks that nothing calls, and an extension (freplace) of a program of another object.
 
+The kernel is assumed to take the object's BTF; where it does not, its log has no names of functions.
+
 Exit status: 0 every program asked for was analysed, 2 at least one was not.")]
 pub(crate) struct AnalyzeFlags {
     /// The BPF object.
