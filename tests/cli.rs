@@ -285,6 +285,17 @@ fn what_is_not_there_or_no_object_exits_2_with_a_way_out() {
     run(&["diff", "whole.bpf.o", "--timeout", "0"]).complains("--timeout");
     run(&["record", "empty", "-o", "out"]).complains("nothing to record");
     run(&["kernel", "info", "notes.txt"]).complains("notes.txt");
+    run(&["kernel", "build"]).complains("--tree").complains("--package");
+    run(&["kernel", "build", "--tree", "empty", "--package", "7.2"]).complains("cannot be used with");
+    run(&["kernel", "build", "--tree", "missing"]).complains("missing is not a Linux source tree");
+    run(&["kernel", "build", "--tree", "empty"]).complains("there is no Makefile in it");
+    run(&["kernel", "build", "--package", "7.2", "--name", "a/b"]).complains("cannot name a kernel");
+    run(&["kernel", "build", "--package", "7.2", "--patch", "none.patch"]).complains("none.patch");
+    // All that is missing is named at once.
+    run(&["kernel", "build", "--package", "7.2"])
+        .complains("bison")
+        .complains("apt-get install")
+        .complains("flex");
     run(&["frobnicate"]).complains("unrecognized subcommand");
     // Nothing was left behind.
     let mut left: Vec<_> =

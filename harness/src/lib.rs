@@ -4,6 +4,7 @@
 //! host                                              guest
 //! image     a kernel on the host: release, BTF
 //! packages  kernels of the distribution, cached
+//! build     kernels from source, cached
 //! run       QEMU, supervision          <- virtio-serial ->   agent: libbpf, BPF_PROG_LOAD
 //!                                 protocol
 //! ```
@@ -14,6 +15,7 @@
 #![deny(unsafe_code)]
 
 pub mod agent;
+pub mod build;
 mod cache;
 pub mod image;
 mod memory;

@@ -6,6 +6,7 @@
 //! fetching is asked for.
 
 mod apt;
+mod pahole;
 mod source;
 mod version;
 
@@ -50,8 +51,7 @@ pub enum StoreError {
     #[error("no packaged kernel is {wanted}; there are {known}. {WAY_OUT}")]
     NotPackaged { wanted: String, known: String },
     #[error(
-        "no package offers the source {package}. A kernel source tree that is already here can be given with \
-         `--source TREE`"
+        "no package offers the source {package}. A kernel source tree that is already here can be given instead"
     )]
     NoSource { package: String },
     #[error("the package {package} is of no use: {reason}. {WAY_OUT}")]

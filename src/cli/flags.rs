@@ -19,7 +19,7 @@ pub(crate) enum Command {
     Analyze(AnalyzeFlags),
     /// Run a kernel and write what it saw and said of every program to files, one capture each.
     Record(RecordFlags),
-    /// List, fetch and inspect kernels.
+    /// List, fetch, build and inspect kernels.
     Kernel(KernelFlags),
     /// Get programs to compare: carve them out of files, build the kernel's own.
     Corpus(CorpusFlags),
@@ -64,8 +64,6 @@ nothing is printed for them:
 - addresses of kernel symbols without a type, and the kernel's configuration (__kconfig): only a running kernel has them;
 - static maps, variables in an arena, jump tables, and program arrays that name their programs;
 - exception callbacks that nothing calls, and an extension (freplace) of a program of another object.
-
-The kernel is assumed to take the object's BTF; where it does not, its log has no names of functions.
 
 Exit status: 0 every program asked for was analysed, 2 at least one was not.")]
 pub(crate) struct AnalyzeFlags {
@@ -156,11 +154,41 @@ pub(crate) enum KernelCommand {
         /// A series (`7.2`) or a version (`7.2.12`).
         kernel: String,
     },
+    /// Build a small kernel from source and print the path of its image, for `--kernel`.
+    #[command(after_help = "\
+The kernel has BTF and, built in, what BPF programs and virtual machines ask for. The source is copied into the
+cache and built there: a tree that is named is never written to, and building again after a change, or with another
+patch, compiles only what that concerns.")]
+    Build(BuildFlags),
     /// Print what a kernel image is: release, and the generation of its liveness analysis.
     Info {
         /// A series, a version, or the path of an image.
         kernel: String,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub(crate) struct BuildFlags {
+    /// A kernel source tree, in whatever state it is; of a git checkout, the files that git does not ignore.
+    #[arg(long, value_name = "DIR", group = "what")]
+    pub(crate) tree: Option<PathBuf>,
+
+    /// The packaged source of a series: `linux-source-7.2`, or `7.2`. Fetched on first use.
+    #[arg(long, value_name = "PACKAGE", group = "what")]
+    pub(crate) package: Option<String>,
+
+    /// A patch (`-p1`), applied to the copy that is built. Can be given more than once.
+    #[arg(long = "patch", value_name = "FILE")]
+    pub(crate) patches: Vec<PathBuf>,
+
+    /// Compilers at a time [default: the number of processors].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) jobs: Option<u32>,
+
+    /// What the image is called in the cache; an image of that name is replaced [default: after source and patches].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Args)]

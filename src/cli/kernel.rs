@@ -1,6 +1,7 @@
-//! `livediff kernel`: list, fetch and inspect kernels.
+//! `livediff kernel`: list, fetch, build and inspect kernels.
 
 use super::{
+    build,
     exit::Exit,
     flags::{KernelCommand, KernelFlags},
     kernels::{self, Wanted},
@@ -38,6 +39,7 @@ pub(crate) fn run(flags: KernelFlags) -> Result<Exit> {
             let path = Store::open().context("the cache of kernels")?.fetch(&version, &progress)?;
             writeln!(out, "{}", path.display())?;
         }
+        KernelCommand::Build(flags) => return build::run(flags),
         KernelCommand::Info { kernel } => {
             let path = Wanted::parse(&kernel)?.locate(&progress)?;
             let image = Image::open(&path)?;

@@ -1,5 +1,6 @@
 //! The command line: flags become a configuration before any work begins, then one file per subcommand.
 mod analyze;
+mod build;
 mod corpus;
 mod diff;
 mod exit;

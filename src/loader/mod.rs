@@ -13,9 +13,6 @@
 //!   that ask whether types match: aya-obj does not know them;
 //! - exception callbacks that nothing calls: aya-obj does not link them;
 //! - an extension of a program that is not in the same object.
-//!
-//! One thing is assumed: that the kernel takes the object's BTF. Where it does not, libbpf goes on without function
-//! information, and the kernel's log has no names of functions where ours has.
 
 mod compare;
 mod elf;

@@ -182,6 +182,28 @@ impl Apt {
         Ok(unpacked)
     }
 
+    /// Downloads a package and all that it depends on into the folder `work` and unpacks them over each other, as if
+    /// into an empty system; returns where.
+    pub(super) fn fetch_with_dependencies(&self, package: &str, work: &Path) -> Result<PathBuf, StoreError> {
+        self.check_space(FETCH_SPACE)?;
+        let archives = work.join("archives");
+        let partial = archives.join("partial");
+        fs::create_dir_all(&partial).map_err(io_error("make", &partial))?;
+        let place = format!("Dir::Cache::archives={}", archives.display());
+        let install =
+            ["install", "--download-only", "--no-install-recommends", "-y", "-q", "-o", &place, package];
+        self.run("apt-get", install, None)?;
+        let unpacked = work.join("unpacked");
+        let entries = fs::read_dir(&archives).map_err(io_error("read", &archives))?;
+        for file in entries.flatten().map(|entry| entry.path()) {
+            if file.extension() == Some(OsStr::new("deb")) {
+                self.run("dpkg-deb", [OsStr::new("-x"), file.as_os_str(), unpacked.as_os_str()], None)?;
+            }
+        }
+        fs::remove_dir_all(&archives).map_err(io_error("remove", &archives))?;
+        Ok(unpacked)
+    }
+
     /// Runs a program and returns its output; its last words are the error.
     fn run<A: AsRef<OsStr>>(
         &self,

@@ -1,0 +1,48 @@
+//! `livediff kernel build`: a kernel from source.
+
+use super::{exit::Exit, flags::BuildFlags};
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use livediff::report::terminal::printable;
+use livediff_harness::{
+    build::{self, Request, Source, Step},
+    run::Cancel,
+};
+use std::{io::Write, thread, time::Duration};
+
+/// Builds, and prints the path of the image as the only line of standard output.
+pub(crate) fn run(flags: BuildFlags) -> Result<Exit> {
+    let source = match (flags.tree, flags.package) {
+        (Some(tree), _) => Source::Tree(tree),
+        (None, Some(package)) => {
+            let series = package.strip_prefix("linux-source-").unwrap_or(&package).to_owned();
+            Source::Package(series)
+        }
+        (None, None) => bail!("name a source: --tree DIR or --package linux-source-7.2"),
+    };
+    let processors = thread::available_parallelism().map_or(1, |count| count.get() as u32);
+    let jobs = flags.jobs.unwrap_or(processors);
+    let request = Request { source, patches: flags.patches, jobs, name: flags.name };
+
+    let cancel = Cancel::new();
+    let on_signal = cancel.clone();
+    ctrlc::set_handler(move || on_signal.cancel()).context("Ctrl-C cannot be watched for")?;
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}] {prefix}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    let built = build::build(&request, &cancel, &|step| match step {
+        // Where there is no terminal, lines.
+        Step::Note(text) if bar.is_hidden() => anstream::eprintln!("{}", printable(text)),
+        Step::Note(text) => {
+            bar.set_message(printable(text).to_string());
+            bar.set_prefix(String::new());
+        }
+        Step::File(count, file) => bar.set_prefix(format!("{count} {}", printable(file))),
+    });
+    bar.finish_and_clear();
+    let built = built?;
+    anstream::eprintln!("Linux {}, built", printable(&built.release));
+    writeln!(anstream::stdout(), "{}", built.image.display())?;
+    Ok(Exit::Clean)
+}
