@@ -20,6 +20,9 @@ pub(super) fn mount_all() -> io::Result<()> {
     attach("sysfs", "/sys")?;
     let _ = attach("bpf", "/sys/fs/bpf");
     let _ = attach("tracefs", "/sys/kernel/tracing");
+    // The boot was quiet. From now on the console is read when something goes wrong: a fault of this process is told
+    // as information only.
+    let _ = fs::write("/proc/sys/kernel/printk", "7");
     Ok(())
 }
 

@@ -37,6 +37,8 @@ const RESTART_LIMIT: usize = 200;
 const IDLE_DEATH_LIMIT: usize = 3;
 /// Bytes of objects that may wait in the guest.
 const WAITING_LIMIT: usize = 32 << 20;
+/// How many times the time allowed a program may take where the host leaves the guest too little processor time.
+const PATIENCE: u32 = 5;
 /// How long a guest without a program in flight may say nothing.
 const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 
@@ -339,12 +341,12 @@ impl<'a> Supervisor<'a> {
             match vm.receive(TICK) {
                 Some(FromVm::Message(message, payload)) => {
                     heard = Instant::now();
-                    session.hear(self, *message, payload);
+                    session.hear(self, &vm, *message, payload);
                 }
                 Some(FromVm::Closed(reason)) => break reason,
                 None => {}
             }
-            let late = session.late();
+            let late = session.late(&vm);
             if !late.is_empty() {
                 return Ok(End::Late { console: vm.finish(Duration::ZERO), late, unsent: session.unsent() });
             }
@@ -422,7 +424,7 @@ const NAMED: usize = 3;
 /// The line of the console that says what ended the guest.
 fn cause(console: &str) -> Option<&str> {
     let tells = |line: &&str| {
-        ["BUG:", "Oops:", "Kernel panic", "Out of memory:", "livediff agent:", "panicked at"]
+        ["segfault at", "BUG:", "Oops:", "Kernel panic", "Out of memory:", "livediff agent:", "panicked at"]
             .iter()
             .any(|word| line.contains(word))
     };
@@ -448,7 +450,7 @@ struct Session {
     queue: VecDeque<(Item, bool)>,
     /// What was sent and is not finished: the suspect if it was one, and the size.
     sent: HashMap<u32, (Item, bool, usize)>,
-    in_flight: BTreeMap<Item, Instant>,
+    in_flight: BTreeMap<Item, Begun>,
     timeout: Duration,
     window: usize,
 }
@@ -466,11 +468,12 @@ impl Session {
                 queue.push_back((item, true));
             }
         }
-        for (object, entry) in (0..).zip(&supervisor.entries) {
-            if !entry.is_settled() {
-                queue.push_back((Item { object, program: None }, false));
-            }
-        }
+        // The largest first: what takes longest is not to be waited for alone at the end.
+        let unsettled = (0..).zip(&supervisor.entries).filter(|(_, entry)| !entry.is_settled());
+        let mut unsettled: Vec<(u32, usize)> =
+            unsettled.map(|(object, entry)| (object, entry.object.bytes.len())).collect();
+        unsettled.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+        queue.extend(unsettled.into_iter().map(|(object, _)| (Item { object, program: None }, false)));
         let window = 2 * supervisor.vcpus as usize + 2;
         Session {
             queue,
@@ -521,12 +524,13 @@ impl Session {
 
     /// Takes in what the agent says. What makes no sense is passed over: a program that it leaves without a
     /// result is noticed when its object is finished.
-    fn hear(&mut self, supervisor: &mut Supervisor<'_>, message: FromGuest, payload: Vec<u8>) {
+    fn hear(&mut self, supervisor: &mut Supervisor<'_>, vm: &Vm, message: FromGuest, payload: Vec<u8>) {
         match message {
             FromGuest::Hello { .. } => {}
             FromGuest::Starting { object, program } => {
                 if self.sent.contains_key(&object) {
-                    self.in_flight.insert(Item { object, program }, Instant::now());
+                    let begun = Begun { at: Instant::now(), processor_time: vm.processor_time() };
+                    self.in_flight.insert(Item { object, program }, begun);
                 }
             }
             FromGuest::Opened { object, programs } => self.opened(supervisor, object, programs),
@@ -577,9 +581,29 @@ impl Session {
     }
 
     /// What is in flight for too long.
-    fn late(&self) -> Vec<Item> {
-        let late = self.in_flight.iter().filter(|(_, since)| since.elapsed() > self.timeout);
+    fn late(&self, vm: &Vm) -> Vec<Item> {
+        let late = self.in_flight.iter().filter(|(_, begun)| {
+            let elapsed = begun.at.elapsed();
+            elapsed > self.timeout
+                && (elapsed > self.timeout * PATIENCE
+                    || begun.had_its_share(vm.processor_time(), self.timeout))
+        });
         late.map(|(item, _)| *item).collect()
+    }
+}
+
+/// When something began, and the processor time that the guest had had by then.
+struct Begun {
+    at: Instant,
+    processor_time: Option<Duration>,
+}
+
+impl Begun {
+    /// Whether the guest has had half of the processor time that one of its processors can have in the time allowed.
+    /// A program is not slow because the host is busy with something else.
+    fn had_its_share(&self, now: Option<Duration>, timeout: Duration) -> bool {
+        let had = now.zip(self.processor_time).map(|(now, then)| now.saturating_sub(then));
+        had.is_none_or(|had| had >= timeout / 2)
     }
 }
 

@@ -231,6 +231,16 @@ impl Vm {
         }
     }
 
+    /// Processor time that the virtual machine has had, over all its processors.
+    pub(super) fn processor_time(&self) -> Option<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.as_ref()?.id())).ok()?;
+        // The name of the process, in parentheses, may hold anything.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        // USER_HZ is 100 on x86.
+        Some(Duration::from_millis(10 * (user + system)))
+    }
+
     /// Ends the virtual machine, after a moment for one that is ending by itself, and returns the last lines
     /// of its console and of QEMU's own messages.
     pub(super) fn finish(mut self, patience: Duration) -> String {
@@ -274,4 +284,21 @@ fn last_lines(tail: &Mutex<VecDeque<u8>>) -> String {
     let text: String = text.chars().filter_map(plain).collect();
     let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     lines.get(lines.len().saturating_sub(CONSOLE_LINES)..).unwrap_or_default().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_is_that_of_the_process() {
+        let mut vm = Vm::over(UnixStream::pair().unwrap().0).unwrap();
+        assert_eq!(vm.processor_time(), None);
+        vm.child = Some(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap());
+        let end = Instant::now() + Duration::from_secs(20);
+        while vm.processor_time().unwrap() < Duration::from_millis(30) {
+            assert!(Instant::now() < end, "{:?}", vm.processor_time());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }

@@ -222,6 +222,16 @@ fn only_the_programs_wanted_are_reported() {
 }
 
 #[test]
+fn a_guest_that_gets_no_processor_is_given_time() {
+    let begun = Begun { at: Instant::now(), processor_time: Some(Duration::from_secs(7)) };
+    let limit = Duration::from_secs(60);
+    assert!(!begun.had_its_share(Some(Duration::from_secs(36)), limit));
+    assert!(begun.had_its_share(Some(Duration::from_secs(37)), limit));
+    // Where it is not known, the time of the clock counts.
+    assert!(begun.had_its_share(None, limit));
+}
+
+#[test]
 fn the_console_tells_what_ended_a_guest() {
     let console = "[    3.1] BUG: unable to handle page fault\n[    3.2] Kernel panic - not syncing: Fatal\n";
     assert_eq!(cause(console), Some("BUG: unable to handle page fault"));
