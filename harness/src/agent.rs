@@ -124,7 +124,7 @@ impl Agent {
     }
 
     fn load_until_end(&self, log_limit: usize, stop: Option<protocol::Stop>) -> io::Result<()> {
-        let mut log = load::LogBuffer::new(log_limit, stop.map(watch::Watcher::start).transpose()?);
+        let mut log = load::LogBuffer::new(log_limit, stop)?;
         loop {
             let (job, request) = {
                 let mut work = lock(&self.work);

@@ -21,6 +21,6 @@ pub struct Said {
     pub errno: i32,
     /// The log at level 2 from its beginning. Bytes that are no UTF-8 are replaced by U+FFFD.
     pub log: String,
-    /// The log did not fit and its end is missing. The beginning is always there.
+    /// The end of the log is missing: it did not fit, or was not wanted. The beginning is always there.
     pub truncated: bool,
 }

@@ -53,7 +53,7 @@ pub(super) fn loaded(prepared: &Prepared, program: &Program<'_>, given: Given) -
         } else if insn.is_helper_call() && insn.imm >= POISONED_MAP_LOAD {
             if let Some(function) = prepared.functions.missing(insn.imm) {
                 return Err(format!(
-                    "it calls `{function}`, and the kernel has no such function for BPF programs"
+                    "it calls `{function}`, which this kernel does not offer to programs (a module that is not loaded may)"
                 ));
             }
             let map = usize::try_from(insn.imm - POISONED_MAP_LOAD).unwrap_or(usize::MAX);

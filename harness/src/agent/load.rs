@@ -1,20 +1,26 @@
 //! `BPF_PROG_LOAD` of one program, with a log that keeps its beginning and is as large as it has to be.
 
-use super::watch::Watcher;
 use super::{
     btf,
     context::{self, Guess},
     facts,
     libbpf::{self, LoadAnswer, LoadOptions, Program},
     object::{Prepared, Ready},
+    watch::{self, Watcher},
 };
+use crate::protocol::Stop;
 use libbpf_sys as sys;
 use livediff_capture::{Attach, Loaded, Verdict};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+};
 
 /// Level 2 tells everything; `BPF_LOG_FIXED` (8) keeps the beginning when the buffer is full.
 const LOG_LEVEL: u32 = 2 | 8;
 const FIRST_SIZE: usize = 4 << 20;
+/// How much of a log is sent beyond what is wanted, in bytes.
+const SPARE: usize = 64 << 10;
 const EAGAIN: i32 = 11;
 const ENOSPC: i32 = 28;
 /// Loads that are tried again on -EAGAIN, as often as libbpf's own loader does.
@@ -25,6 +31,8 @@ pub(super) struct LogBuffer {
     /// All zero beyond what the last load wrote.
     bytes: Vec<u8>,
     watcher: Option<Watcher>,
+    /// The line before the last ones that are wanted.
+    marker: Option<String>,
     limit: usize,
     used: usize,
     /// Bytes that the last load may have written: the longest that its log was, and the NUL behind it.
@@ -33,9 +41,11 @@ pub(super) struct LogBuffer {
 
 impl LogBuffer {
     /// A buffer of the calling thread that grows up to `limit` bytes.
-    pub(super) fn new(limit: usize, watcher: Option<Watcher>) -> LogBuffer {
+    pub(super) fn new(limit: usize, stop: Option<Stop>) -> io::Result<LogBuffer> {
         let limit = limit.max(1 << 16);
-        LogBuffer { bytes: vec![0; FIRST_SIZE.min(limit)], limit, used: 0, written: 0, watcher }
+        let marker = stop.as_ref().map(|stop| stop.marker.clone());
+        let watcher = stop.map(Watcher::start).transpose()?;
+        Ok(LogBuffer { bytes: vec![0; FIRST_SIZE.min(limit)], limit, used: 0, written: 0, watcher, marker })
     }
 
     /// The log of the last load.
@@ -73,6 +83,23 @@ impl LogBuffer {
         }
     }
 
+    /// Forgets what lies [`SPARE`] bytes and more behind the `lines` lines after the marker. True if there was
+    /// something.
+    fn cut(&mut self, lines: usize) -> bool {
+        let Some(marker) = self.marker.as_ref().filter(|_| self.used > SPARE) else { return false };
+        let text = self.bytes.get(..self.used).unwrap_or_default();
+        let Some(end) = end_of_lines(text, marker.as_bytes(), lines) else { return false };
+        let kept =
+            text.get(end + SPARE..).and_then(|rest| Some(rest.iter().position(|byte| *byte == b'\n')? + 1));
+        match kept.map(|kept| end + SPARE + kept) {
+            Some(kept) if kept < self.used => {
+                self.used = kept;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Zeroes what the load before has written.
     fn clear(&mut self) {
         let written = self.written.min(self.bytes.len());
@@ -86,6 +113,13 @@ impl LogBuffer {
         let written = self.bytes.get(..true_size.min(self.bytes.len())).unwrap_or_default();
         self.used = written.iter().position(|byte| *byte == 0).unwrap_or(written.len());
     }
+}
+
+/// Where the `lines` lines after the line with the marker end.
+fn end_of_lines(text: &[u8], marker: &[u8], lines: usize) -> Option<usize> {
+    let at = watch::find(text, marker)?;
+    let newlines = text.get(at..)?.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    newlines.map(|(offset, _)| at + offset + 1).nth(lines)
 }
 
 /// The kernel's answer, beside the log.
@@ -148,6 +182,7 @@ pub(super) fn load(prepared: &Prepared, ready: &Ready, log: &mut LogBuffer) -> R
         Ok(_) => (Verdict::Accepted, 0),
         Err(errno) => (Verdict::Rejected, errno),
     };
+    let truncated = log.cut(lines) || truncated;
     Ok(Answer { loaded, verdict, errno, truncated })
 }
 
@@ -269,4 +304,36 @@ fn extended(prepared: &Prepared, program: &Program<'_>, name: &str) -> Result<Ta
         return Ok(Target { btf_id, program: Some(fd), attach: Some(attach) });
     }
     Err(format!("it replaces `{name}` of another program, and no program of this object has such a function"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(log: &str, lines: usize) -> (bool, String) {
+        let stop = Stop { marker: "Table:".into(), grace: std::time::Duration::from_secs(1) };
+        let mut buffer = LogBuffer::new(1 << 20, Some(stop)).unwrap();
+        buffer.bytes[..log.len()].copy_from_slice(log.as_bytes());
+        buffer.set_used(log.len() + 1);
+        let cut = buffer.cut(lines);
+        (cut, String::from_utf8(buffer.text().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_log_is_cut_behind_what_is_wanted() {
+        super::watch::install().unwrap();
+        let wanted = "func#0 @0\nTable:\n0: a\n1: b\n";
+        let walk = "x".repeat(99) + "\n";
+        assert_eq!(cut(wanted, 2), (false, wanted.to_string()));
+        let long = wanted.to_string() + &walk.repeat(1000);
+        let (was_cut, kept) = cut(&long, 2);
+        assert!(was_cut && long.starts_with(&kept) && kept.ends_with('\n'));
+        assert!((SPARE..SPARE + 100).contains(&(kept.len() - wanted.len())), "{}", kept.len());
+        // A table that is not whole may go on anywhere.
+        assert_eq!(cut(&long, 2000), (false, long.clone()));
+        assert!(!cut(&walk.repeat(1000), 2).0);
+        // One byte more than is kept, but not a line more.
+        let short = wanted.to_string() + &"x".repeat(SPARE) + "\n";
+        assert_eq!(cut(&short, 2), (false, short.clone()));
+    }
 }

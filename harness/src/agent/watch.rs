@@ -177,7 +177,8 @@ impl Progress {
     }
 }
 
-fn find(text: &[u8], marker: &[u8]) -> Option<usize> {
+/// Where `marker` is in the text.
+pub(super) fn find(text: &[u8], marker: &[u8]) -> Option<usize> {
     text.windows(marker.len().max(1)).position(|window| window == marker)
 }
 
