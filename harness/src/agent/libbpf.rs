@@ -35,17 +35,27 @@ unsafe extern "C" fn keep(
     if level != sys::LIBBPF_WARN {
         return 0;
     }
-    let mut text = [0u8; 1024];
+    // A warning may hold a whole log of the kernel's, and what matters stands at its end.
+    let mut text = vec![0u8; 256 << 10];
     // SAFETY: libbpf passes a format and its arguments as printf wants them; the buffer's size is given.
     unsafe { vsnprintf(text.as_mut_ptr().cast(), text.len(), format, arguments) };
     let text = CStr::from_bytes_until_nul(&text).unwrap_or_default().to_string_lossy();
-    let text = text.trim_end().trim_start_matches("libbpf: ").to_string();
+    let text = condensed(text.trim_end().trim_start_matches("libbpf: "));
     WARNINGS.with_borrow_mut(|warnings| {
         if warnings.len() < 64 && !text.is_empty() {
             warnings.push(text);
         }
     });
     0
+}
+
+/// The warning; of one with many lines the last that say something.
+fn condensed(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.starts_with("-- ")).collect();
+    match lines.as_slice() {
+        [.., before, last] if lines.len() > 3 => format!("... {before} {last}"),
+        lines => lines.join(" "),
+    }
 }
 
 /// Lets libbpf's warnings be had from [`take_warnings`] instead of appearing on the console.
@@ -572,4 +582,17 @@ pub(super) fn prog_btf_function(program: &OwnedFd, name: &str) -> Option<u32> {
     // SAFETY: a plain call.
     let btf = NonNull::new(unsafe { sys::btf__load_from_kernel_by_id(info.btf_id) })?;
     Btf { btf, _object: None }.find(name, sys::BTF_KIND_FUNC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_log_the_end_is_kept() {
+        assert_eq!(condensed("map 'a': failed to create: -EINVAL"), "map 'a': failed to create: -EINVAL");
+        let log = "-- BEGIN BTF LOAD LOG ---\nmagic: 0xeb9f\nversion: 1\n[3] VAR x\nInvalid type\n-- END BTF LOAD LOG --";
+        assert_eq!(condensed(log), "... [3] VAR x Invalid type");
+        assert_eq!(condensed(""), "");
+    }
 }
