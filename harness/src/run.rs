@@ -52,7 +52,7 @@ pub struct Options {
     /// How guest code is run.
     pub accel: Accel,
     /// How long one program may take from its `BPF_PROG_LOAD` to its result on the host. It may take up to five times
-    /// as long where a busy host leaves the guest less than half of a processor.
+    /// as long where a busy host leaves the guest too little of its processors.
     pub timeout: Duration,
     /// Virtual processors, 1 to 64, and no more than the host has.
     pub vcpus: u32,

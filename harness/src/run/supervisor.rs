@@ -452,6 +452,7 @@ struct Session {
     sent: HashMap<u32, (Item, bool, usize)>,
     in_flight: BTreeMap<Item, Begun>,
     timeout: Duration,
+    vcpus: usize,
     window: usize,
 }
 
@@ -480,6 +481,7 @@ impl Session {
             sent: HashMap::new(),
             in_flight: BTreeMap::new(),
             timeout: supervisor.timeout,
+            vcpus: supervisor.vcpus as usize,
             window,
         }
     }
@@ -582,11 +584,12 @@ impl Session {
 
     /// What is in flight for too long.
     fn late(&self, vm: &Vm) -> Vec<Item> {
+        let busy = u32::try_from(self.in_flight.len().min(self.vcpus)).unwrap_or(u32::MAX);
         let late = self.in_flight.iter().filter(|(_, begun)| {
             let elapsed = begun.at.elapsed();
+            let patient = || elapsed <= self.timeout * PATIENCE;
             elapsed > self.timeout
-                && (elapsed > self.timeout * PATIENCE
-                    || begun.had_its_share(vm.processor_time(), self.timeout))
+                && (begun.had_its_share(vm.processor_time(), self.timeout * busy) || !patient())
         });
         late.map(|(item, _)| *item).collect()
     }
@@ -599,11 +602,11 @@ struct Begun {
 }
 
 impl Begun {
-    /// Whether the guest has had half of the processor time that one of its processors can have in the time allowed.
-    /// A program is not slow because the host is busy with something else.
-    fn had_its_share(&self, now: Option<Duration>, timeout: Duration) -> bool {
+    /// Whether the guest has had three quarters of `full`, the processor time that what is in flight can use in the
+    /// time allowed. A program is not slow because the host is busy with something else.
+    fn had_its_share(&self, now: Option<Duration>, full: Duration) -> bool {
         let had = now.zip(self.processor_time).map(|(now, then)| now.saturating_sub(then));
-        had.is_none_or(|had| had >= timeout / 2)
+        had.is_none_or(|had| had >= full / 4 * 3)
     }
 }
 
