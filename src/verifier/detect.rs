@@ -1,19 +1,20 @@
 //! The dialect of a kernel, told from its BTF and never from its version: distributions backport.
 //!
 //! ```text
-//! struct func_instance                     with                            dialect
-//! callchain, must_write_dropped            no struct arg_track             dynamic, of which there are three:
-//!                                          no struct bpf_iarray            6.18
-//!                                          that, no struct bpf_kfunc_meta  6.19
-//!                                          both                            7.0
-//! callchain, must_write_dropped            struct arg_track                fed53dbcdb
-//! must_write_initialized, frames[8]        struct insn_live_regs of u16    7.1
-//! must_write_initialized, frames[16]       struct insn_live_regs of u16    7.2
-//! must_write_initialized, frames[16]       struct insn_live_regs of u32    7.3
+//! struct func_instance                with                                              dialect
+//! callchain, must_write_dropped       insn_live_regs of u16, no struct arg_track        dynamic, one of three:
+//!                                         neither struct bpf_iarray nor bpf_kfunc_meta      6.18
+//!                                         struct bpf_iarray, no struct bpf_kfunc_meta       6.19
+//!                                         both                                              7.0
+//! callchain, must_write_dropped       insn_live_regs of u16, struct arg_track           fed53dbcdb
+//! must_write_initialized, frames[8]   insn_live_regs of u16, struct arg_track           7.1
+//! must_write_initialized, frames[16]  insn_live_regs of u16, struct arg_track           7.2
+//! must_write_initialized, frames[16]  insn_live_regs of u32, struct arg_track           7.3
 //! ```
 
 use super::Dialect;
 use crate::bpf::btf::{Btf, Kind, Type};
+use std::fmt;
 
 /// Why a kernel has no dialect that this library knows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,65 +35,102 @@ pub enum DetectError {
 impl Dialect {
     /// The dialect of the kernel that this BTF describes.
     pub fn detect(btf: &Btf<'_>) -> Result<Dialect, DetectError> {
-        let evidence = Evidence::find(btf).ok_or(DetectError::None)?;
-        match evidence {
-            Evidence { callchain: true, arg_track: false, jump_tables, kfunc_meta, .. } => {
-                Ok(match (jump_tables, kfunc_meta) {
-                    (false, _) => Dialect::Dynamic6_18,
-                    (true, false) => Dialect::Dynamic6_19,
-                    (true, true) => Dialect::Dynamic7_0,
-                })
-            }
-            Evidence { callchain: true, arg_track: true, .. } => Ok(Dialect::Fed53dbcdb),
-            Evidence { must_write_initialized: true, frames: Some(8), live_regs: Some(2), .. } => {
-                Ok(Dialect::V7_1)
-            }
-            Evidence { must_write_initialized: true, frames: Some(16), live_regs: Some(2), .. } => {
-                Ok(Dialect::V7_2)
-            }
-            Evidence { must_write_initialized: true, frames: Some(16), live_regs: Some(4), .. } => {
-                Ok(Dialect::V7_3)
-            }
-            _ => Err(DetectError::Unknown { seen: format!("{evidence:?}") }),
-        }
+        Evidence::find(btf).dialect()
     }
 }
 
-/// What tells the dialects apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Evidence {
-    /// `func_instance.callchain` and `func_instance.must_write_dropped`.
-    callchain: bool,
-    /// `struct arg_track`.
-    arg_track: bool,
-    /// `struct bpf_iarray`.
-    jump_tables: bool,
-    /// `struct bpf_kfunc_meta`.
-    kfunc_meta: bool,
-    /// `func_instance.must_write_initialized`.
-    must_write_initialized: bool,
-    /// Elements of `func_instance.frames`.
+/// What a kernel's BTF shows of its liveness analysis: everything that a dialect is told by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The names of the members of `struct func_instance`; nothing where there is no such struct.
+    instance: Option<Vec<String>>,
+    /// Elements of `func_instance.frames`, if that is an array.
     frames: Option<u32>,
-    /// Bytes of the first member of `struct insn_live_regs`.
-    live_regs: Option<u32>,
+    /// There is a `struct arg_track`.
+    arg_track: bool,
+    /// Name and bytes of the first member of `struct insn_live_regs`.
+    live_regs: Option<(String, u32)>,
+    /// There is a `struct bpf_iarray`: jump tables.
+    iarray: bool,
+    /// There is a `struct bpf_kfunc_meta`.
+    kfunc_meta: bool,
 }
 
 impl Evidence {
-    fn find(btf: &Btf<'_>) -> Option<Evidence> {
+    /// Collects it.
+    pub fn find(btf: &Btf<'_>) -> Evidence {
         let structure = |name| btf.type_by_id(btf.find(name, Kind::Struct)?);
-        let instance: Type<'_> = structure("func_instance")?;
-        let member = |name| btf.members(&instance).find(|member| member.name == name);
-        let frames = member("frames").and_then(|member| btf.skip_modifiers(member.type_id)?.array());
-        let live_regs = structure("insn_live_regs").and_then(|live_regs| btf.members(&live_regs).next());
-        Some(Evidence {
-            callchain: member("callchain").is_some() && member("must_write_dropped").is_some(),
+        let instance = structure("func_instance");
+        let members = |ty: Type<'_>| btf.members(&ty).map(|member| member.name.to_owned()).collect();
+        let frames = instance.and_then(|ty| btf.members(&ty).find(|member| member.name == "frames"));
+        let live_regs = structure("insn_live_regs").and_then(|ty| btf.members(&ty).next());
+        Evidence {
+            instance: instance.map(members),
+            frames: frames.and_then(|frames| Some(btf.skip_modifiers(frames.type_id)?.array()?.nelems)),
             arg_track: structure("arg_track").is_some(),
-            jump_tables: structure("bpf_iarray").is_some(),
+            live_regs: live_regs
+                .and_then(|first| Some((first.name.to_owned(), btf.resolve_size(first.type_id)?))),
+            iarray: structure("bpf_iarray").is_some(),
             kfunc_meta: structure("bpf_kfunc_meta").is_some(),
-            must_write_initialized: member("must_write_initialized").is_some(),
-            frames: frames.map(|array| array.nelems),
-            live_regs: live_regs.and_then(|member| btf.resolve_size(member.type_id)),
-        })
+        }
+    }
+
+    /// The dialect that all of it fits. What fits none is never guessed.
+    pub fn dialect(&self) -> Result<Dialect, DetectError> {
+        let Some(members) = &self.instance else { return Err(DetectError::None) };
+        let has = |name: &str| members.iter().any(|member| member == name);
+        let chains = has("callchain") && has("must_write_dropped");
+        let sites = has("must_write_initialized");
+        let live_regs = self.live_regs.as_ref().map(|(_, bytes)| *bytes);
+        match (chains, sites, self.arg_track, self.frames, live_regs, self.iarray, self.kfunc_meta) {
+            (true, false, false, _, Some(2), false, false) => Ok(Dialect::Dynamic6_18),
+            (true, false, false, _, Some(2), true, false) => Ok(Dialect::Dynamic6_19),
+            (true, false, false, _, Some(2), true, true) => Ok(Dialect::Dynamic7_0),
+            (true, false, true, _, Some(2), ..) => Ok(Dialect::Fed53dbcdb),
+            (false, true, true, Some(8), Some(2), ..) => Ok(Dialect::V7_1),
+            (false, true, true, Some(16), Some(2), ..) => Ok(Dialect::V7_2),
+            (false, true, true, Some(16), Some(4), ..) => Ok(Dialect::V7_3),
+            _ => Err(DetectError::Unknown { seen: self.to_string() }),
+        }
+    }
+
+    /// What was seen, one fact each.
+    pub fn facts(&self) -> Vec<String> {
+        const TELLING: [&str; 3] = ["callchain", "must_write_dropped", "must_write_initialized"];
+        let mut facts = Vec::new();
+        match &self.instance {
+            None => facts.push("no struct func_instance".to_owned()),
+            Some(members) => {
+                let (with, without): (Vec<&str>, Vec<&str>) =
+                    TELLING.into_iter().partition(|name| members.iter().any(|member| member == name));
+                let frames = match self.frames {
+                    Some(count) => format!("frames[{count}]"),
+                    None => "no array frames".to_owned(),
+                };
+                let named = |names: &[&str]| names.join(", ");
+                let with = if with.is_empty() { frames } else { format!("{}, {frames}", named(&with)) };
+                facts.push(format!("struct func_instance with {with}"));
+                if !without.is_empty() {
+                    facts.push(format!("struct func_instance without {}", named(&without)));
+                }
+            }
+        }
+        facts.push(match &self.live_regs {
+            Some((name, bytes)) => format!("struct insn_live_regs with a {name} of {bytes} bytes"),
+            None => "no struct insn_live_regs, or an empty one".to_owned(),
+        });
+        for (there, name) in
+            [(self.arg_track, "arg_track"), (self.iarray, "bpf_iarray"), (self.kfunc_meta, "bpf_kfunc_meta")]
+        {
+            facts.push(if there { format!("struct {name}") } else { format!("no struct {name}") });
+        }
+        facts
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.facts().join("; "))
     }
 }
 
@@ -136,7 +174,7 @@ mod tests {
         [header, types, strings].concat()
     }
 
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, Debug)]
     enum Member {
         U16,
         U32,
@@ -166,10 +204,50 @@ mod tests {
         assert_eq!(detect(&[frames8, arg_track, regs16]), Ok(Dialect::V7_1));
         assert_eq!(detect(&[frames16, arg_track, regs16]), Ok(Dialect::V7_2));
         assert_eq!(detect(&[frames16, arg_track, regs32]), Ok(Dialect::V7_3));
-        for other in
-            [&[frames8, regs32][..], &[frames16], &[("func_instance", &[("frames", Array(32))]), regs16]]
-        {
-            assert!(matches!(detect(other), Err(DetectError::Unknown { .. })));
+        // Each of these differs from one above in one fact.
+        let frames32 = ("func_instance", &[("must_write_initialized", U16), ("frames", Array(32))][..]);
+        let no_frames = ("func_instance", &[("must_write_initialized", U16), ("frames", U32)][..]);
+        let regs8 = ("insn_live_regs", &[][..]);
+        let half = ("func_instance", &[("callchain", U32)][..]);
+        for other in [
+            &[frames8, arg_track, regs32][..],
+            &[frames16, arg_track],
+            &[frames16, arg_track, regs8],
+            &[frames16, regs16],
+            &[frames32, arg_track, regs16],
+            &[no_frames, arg_track, regs16],
+            &[half, arg_track, regs16],
+            &[chains, regs32],
+            &[chains],
+            &[chains, kfunc_meta, regs16],
+            &[chains, arg_track, regs32],
+        ] {
+            let Err(DetectError::Unknown { seen }) = detect(other) else { panic!("{other:?}") };
+            assert!(seen.contains("struct func_instance with "), "{seen}");
         }
+    }
+
+    #[test]
+    fn the_evidence_is_told() {
+        let structs = [
+            ("func_instance", &[("must_write_initialized", Member::U16), ("frames", Member::Array(16))][..]),
+            ("insn_live_regs", &[("use", Member::U32)]),
+            ("arg_track", &[]),
+        ];
+        let evidence = Evidence::find(&Btf::parse(&btf(&structs)).unwrap());
+        assert_eq!(
+            evidence.facts(),
+            [
+                "struct func_instance with must_write_initialized, frames[16]",
+                "struct func_instance without callchain, must_write_dropped",
+                "struct insn_live_regs with a use of 4 bytes",
+                "struct arg_track",
+                "no struct bpf_iarray",
+                "no struct bpf_kfunc_meta",
+            ]
+        );
+        let nothing = Evidence::find(&Btf::parse(&btf(&[])).unwrap());
+        assert_eq!(nothing.facts()[0], "no struct func_instance");
+        assert_eq!(nothing.dialect(), Err(DetectError::None));
     }
 }

@@ -22,7 +22,7 @@ mod subprogs;
 pub use arg_track::{ArgTrack, Offsets, Regs, STACK_ARGS, Slots, State, TRACKED_REGS};
 pub use call_chains::{CallChain, CallChains, ChainInstance, ChainMasks};
 pub use const_fold::ConstRegs;
-pub use detect::DetectError;
+pub use detect::{DetectError, Evidence};
 pub use dialect::Dialect;
 pub use error::{Error, Pass};
 pub use live_regs::LiveRegs;
