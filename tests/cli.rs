@@ -109,15 +109,16 @@ fn capture(program: &str, verdict: Verdict, errno: i32, log: String) -> Capture 
     Capture {
         object: "stack/spill.bpf.o".into(),
         program: program.into(),
-        kernel: Kernel { release: "7.2.12+test".into(), dialect: "7.2".into() },
+        kernel: Kernel { release: "7.2.12+test".into(), dialect: "7.2".into(), dialect_forced: false },
         loaded: loaded(),
         said: Said { verdict, errno, log, truncated: false },
     }
 }
 
 fn put(folder: &Path, capture: &Capture) -> PathBuf {
-    let path = folder.join(file::relative_path(&capture.kernel.release, &capture.object, &capture.program));
-    file::write(&path, capture).expect("the capture is written");
+    let path =
+        folder.join(file::relative_path(Some(&capture.kernel.release), &capture.object, &capture.program));
+    file::write(&path, std::slice::from_ref(capture)).expect("the capture is written");
     path
 }
 
@@ -164,6 +165,39 @@ fn captures_that_match_exit_0() {
     let done =
         livediff(folder.path(), &["diff", "--replay", ".", "--json", "-"]).exits(0).complains("Summary");
     assert_eq!(serde_json::from_str::<Value>(&done.stdout).unwrap(), json);
+}
+
+/// One file holds what two kernels said; one of them is contradicted.
+#[test]
+fn captures_of_several_kernels_are_compared_each() {
+    let folder = folder();
+    let good = capture("one", Verdict::Accepted, 0, log_of(&section().text));
+    let mut bad = capture("one", Verdict::Accepted, 0, log_of(&section().text.replace("func#1", "func#7")));
+    bad.kernel.release = "7.2.13+test".into();
+    file::write(&folder.path().join("one.capture"), &[good, bad]).unwrap();
+    put_match(folder.path(), "two");
+    let done = livediff(folder.path(), &["diff", "--replay", ".", "--json", "out.json"])
+        .exits(1)
+        .says("    1 match in 7.2.12+test; mismatch in 7.2.13+test\n      stack/spill.bpf.o/one\n")
+        .says("    1 not there in 7.2.13+test; match in 7.2.12+test\n      stack/spill.bpf.o/two\n");
+    assert_eq!(done.stdout.matches("MISMATCH").count(), 1, "{}", done.stdout);
+    let json: Value = serde_json::from_slice(&fs::read(folder.path().join("out.json")).unwrap()).unwrap();
+    let count = |at: usize| json["kernels"][at]["programs"].as_array().unwrap().len();
+    assert_eq!((json["totals"]["match"].as_u64(), json["totals"]["mismatch"].as_u64()), (Some(2), Some(1)));
+    assert_eq!((count(0), count(1)), (2, 1));
+}
+
+#[test]
+fn a_forced_dialect_is_said_to_be_forced() {
+    let folder = folder();
+    let path = put_match(folder.path(), "one");
+    let args = ["diff", path.to_str().unwrap(), "--dialect", "7.1", "--json", "out.json"];
+    livediff(folder.path(), &args).exits(0).says("  7.1*  ").says("* forced with --dialect");
+    let json: Value = serde_json::from_slice(&fs::read(folder.path().join("out.json")).unwrap()).unwrap();
+    let kernel = &json["kernels"][0];
+    assert_eq!((&kernel["dialect"], &kernel["dialect_forced"]), (&"7.1".into(), &true.into()));
+    let args = ["diff", path.to_str().unwrap(), "--dialect", "7.9"];
+    livediff(folder.path(), &args).exits(2).complains("the dialects are dynamic-6.18, ");
 }
 
 /// The comparison can fail: one line of a kernel's log altered, for each kind of line.
@@ -250,7 +284,7 @@ fn damaged_captures_are_errors() {
     livediff(folder.path(), &["diff", "--replay", "."])
         .exits(1)
         .complains("1 of 3 captures could not be read");
-    let unknown = Kernel { release: "9.9".into(), dialect: "9.9".into() };
+    let unknown = Kernel { release: "9.9".into(), dialect: "9.9".into(), dialect_forced: false };
     fs::remove_dir_all(folder.path().join("7.2.12+test")).unwrap();
     put(folder.path(), &Capture { kernel: unknown, ..capture("new", Verdict::Accepted, 0, log_of(&wrong)) });
     livediff(folder.path(), &["diff", "--replay", "."]).exits(2).says("`9.9`");

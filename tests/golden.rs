@@ -36,7 +36,7 @@ fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
 fn captures() -> Vec<Capture> {
     let mut paths = Vec::new();
     files(Path::new(CAPTURES), file::EXTENSION, &mut paths);
-    let captures: Vec<Capture> = paths.iter().map(|path| file::read(path).expect("a capture")).collect();
+    let captures: Vec<Capture> = paths.iter().flat_map(|path| file::read(path).expect("captures")).collect();
     assert!(captures.len() >= 100, "only {} captures", captures.len());
     captures
 }

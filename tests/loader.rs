@@ -127,12 +127,16 @@ fn kind_of(reason: &str) -> String {
         .join(" ")
 }
 
-/// Holds every capture against the object that it names.
-fn table(paths: &[PathBuf], kernel: Option<&Kernel<'_>>) -> Table {
+/// Holds every capture that is from a wanted kernel against the object that it names.
+fn table(
+    paths: &[PathBuf],
+    kernel: Option<&Kernel<'_>>,
+    wanted: &dyn Fn(&livediff_capture::Kernel) -> bool,
+) -> Table {
     let mut table = Table::default();
     let mut opened: HashMap<String, Result<Vec<Program>, String>> = HashMap::new();
-    for path in paths {
-        let capture = file::read(path).expect("a capture");
+    let read = |path: &PathBuf| file::read(path).expect("captures");
+    for capture in paths.iter().flat_map(read).filter(|capture| wanted(&capture.kernel)) {
         let programs = opened.entry(capture.object.clone()).or_insert_with(|| {
             let bytes = fs::read(&capture.object).expect("the object of a capture");
             loader::open(&capture.object, &bytes, kernel).map_err(|error| error.to_string())
@@ -182,7 +186,9 @@ fn the_host_loads_the_corpus_as_libbpf_does() {
     let mut paths = Vec::new();
     captures(Path::new("corpus/captures"), &mut paths);
     assert!(paths.len() >= 100, "only {} captures", paths.len());
-    let table = table(&paths, None);
+    // What libbpf makes of an object depends on the kernel; the exceptions are those of one.
+    let table = table(&paths, None, &|kernel| kernel.dialect == "7.2");
+    assert!(table.programs >= 100, "only {} captures of 7.2", table.programs);
     table.print();
     let found: BTreeSet<(String, &str)> = table
         .causes
@@ -214,5 +220,7 @@ fn the_host_loads_named_captures_as_libbpf_did() {
     let mut paths = Vec::new();
     captures(Path::new(&folder), &mut paths);
     assert!(!paths.is_empty(), "no captures");
-    table(&paths, Some(&kernel)).print();
+    let table = table(&paths, Some(&kernel), &|of| of.release == image.release);
+    assert!(table.programs > 0, "no captures of Linux {}", image.release);
+    table.print();
 }

@@ -70,9 +70,16 @@ impl Default for Options {
             accel: Accel::Auto,
             timeout: Duration::from_secs(60),
             vcpus,
-            memory_mib: 512 + 512 * vcpus,
+            memory_mib: Options::memory_for(vcpus),
             stop: None,
         }
+    }
+}
+
+impl Options {
+    /// MiB for a guest with that many processors, each of which may be at work on a large program.
+    pub fn memory_for(vcpus: u32) -> u32 {
+        512 + 512 * vcpus
     }
 }
 

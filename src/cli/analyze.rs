@@ -6,7 +6,7 @@ use super::{
     kernels::{self, Kernel, Wanted},
     output::{self, Output},
 };
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use livediff::{
     Dialect,
     bpf::{btf::Btf, kfunc::Kfuncs},
@@ -51,10 +51,8 @@ pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
     let to_stdout = flags.json.as_deref() == Some(Path::new("-"));
     let output = Output::new(to_stdout);
     let kernel = kernel(&flags, &output)?;
-    let dialect = match &flags.dialect {
-        Some(id) => Dialect::from_id(id).ok_or_else(|| anyhow!("{id}: no such dialect, 7.2 is one"))?,
-        None => kernel.as_ref().map_or(Dialect::V7_2, |kernel| kernel.dialect),
-    };
+    let dialect =
+        flags.dialect.unwrap_or_else(|| kernel.as_ref().map_or(Dialect::V7_2, |kernel| kernel.dialect));
     let name = flags.object.to_string_lossy();
     let bytes = read(&flags.object).with_context(|| name.to_string())?;
 
@@ -113,7 +111,8 @@ fn kernel(flags: &AnalyzeFlags, output: &Output) -> Result<Option<Kernel>> {
             }
         }
     };
-    Kernel::open(&wanted, &|what| output.notice(what)).map(Some)
+    let task = output.task("kernel");
+    Kernel::open(&wanted, flags.dialect, &|what| task.notice(what)).map(Some)
 }
 
 /// The kernel's functions, from its own sets where the image has them.

@@ -6,7 +6,7 @@ use super::{
     inputs::Inputs,
     kernels::{self, Kernel, Wanted},
     output::{self, Output},
-    session::{Finished, Session},
+    session::{Finished, Go, Ran, Session},
 };
 use anyhow::{Result, anyhow, bail};
 use livediff::{
@@ -14,7 +14,7 @@ use livediff::{
     diff::{self, Comparison, Status},
     report::{self, KernelRun, Row, Totals, terminal},
 };
-use livediff_capture::{Loaded, Said, file};
+use livediff_capture::{Capture, Loaded, Said, file};
 use livediff_harness::run::{self, RunError};
 use std::{
     collections::BTreeMap,
@@ -27,6 +27,9 @@ use std::{
 
 /// Where programs are looked for if no path is given.
 const CORPUS: &str = "corpus";
+
+/// What stands for the accelerator where no kernel ran.
+const REPLAY: &str = "replay";
 
 /// The comparison that the flags ask for.
 struct Config {
@@ -136,7 +139,6 @@ pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
     let mut run =
         Run { config: &config, output: &output, kernels: Vec::new(), ended_by: None, complete: true };
     run.work()?;
-    output.finish();
     let Run { mut kernels, ended_by, complete, .. } = run;
     kernels.iter_mut().for_each(KernelRun::sort);
 
@@ -164,6 +166,19 @@ pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
         anstream::eprintln!("error: {}", terminal::printable_lines(&format!("{error:#}")));
     } else if totals.compared() == 0 {
         return Err(nothing_compared(&config, &totals));
+    }
+    // A kernel that nothing was compared in is not covered by another's programs.
+    let mut complete = complete;
+    for kernel in kernels.iter().filter(|kernel| kernel.accel != REPLAY) {
+        let totals = Totals::of([kernel]);
+        if totals.compared() == 0 {
+            complete = false;
+            anstream::eprintln!(
+                "error: kernel {}: nothing was compared in it ({})",
+                terminal::printable(&kernel.name),
+                terminal::counted(totals.all(), "program")
+            );
+        }
     }
     Ok(Exit::of(&totals, complete, config.strict))
 }
@@ -231,25 +246,48 @@ impl Run<'_> {
     /// Runs the objects in every kernel. False where captures took the kernel's place.
     fn live(&mut self) -> Result<bool> {
         let session = &self.config.session;
-        for wanted in &session.kernels {
-            let kernel = match self.open(wanted) {
-                Ok(kernel) => kernel,
-                Err(error) if !self.config.kernels_named && !self.config.inputs.found_captures.is_empty() => {
-                    self.say(format_args!(
-                        "No kernel can be run here ({}): comparing with the recorded captures instead.",
-                        terminal::printable(&format!("{error:#}"))
-                    ));
-                    let inputs = &self.config.inputs;
-                    self.replay(&[inputs.captures.as_slice(), &inputs.found_captures].concat())?;
-                    return Ok(false);
-                }
-                Err(error) => return Err(error),
-            };
-            self.one_kernel(&kernel)?;
-            if session.cancel.is_cancelled() || self.ended_by.is_some() {
-                self.complete = false;
-                break;
+        // All of them first: a name that is wrong should not end a run that has gone on for long.
+        let kernels = match self.open() {
+            Ok(kernels) => kernels,
+            Err(error) if !self.config.kernels_named && !self.config.inputs.found_captures.is_empty() => {
+                self.say(format_args!(
+                    "No kernel can be run here ({}): comparing with the recorded captures instead.",
+                    terminal::printable(&format!("{error:#}"))
+                ));
+                let inputs = &self.config.inputs;
+                self.replay(&[inputs.captures.as_slice(), &inputs.found_captures].concat())?;
+                return Ok(false);
             }
+            Err(error) => return Err(error),
+        };
+        let several = kernels.len() > 1;
+        let config = self.config;
+        let output = self.output;
+        let finished = session.each_kernel(&kernels, &|kernel, options| {
+            let started = Instant::now();
+            let done = one_kernel(config, output, kernel, options);
+            if let (true, Ok((run, _))) = (several, &done) {
+                output.print(|out| terminal::kernel_done(out, run, started.elapsed()));
+            }
+            let go = matches!(&done, Ok((_, ran)) if ran.ended_by.is_none());
+            (done, if go { Go::On } else { Go::Stop })
+        });
+        for (kernel, done) in kernels.iter().zip(finished) {
+            let Some(done) = done else {
+                // Cancelled, or not worth a try: it had no turn.
+                self.complete = false;
+                continue;
+            };
+            let (run, ran) = done?;
+            self.complete &= ran.is_complete();
+            match ran.ended_by {
+                Some(RunError::Cancelled) | None => {}
+                Some(error) => {
+                    let error = anyhow::Error::new(error).context(format!("kernel {}", kernel.name));
+                    self.ended_by.get_or_insert(error);
+                }
+            }
+            self.kernels.push(run);
         }
         let inputs = &self.config.inputs;
         if !inputs.strangers.is_empty() {
@@ -258,102 +296,49 @@ impl Run<'_> {
         Ok(true)
     }
 
-    fn open(&self, wanted: &Wanted) -> Result<Kernel> {
+    fn open(&self) -> Result<Vec<Kernel>> {
         run::check_qemu()?;
-        Kernel::open(wanted, &|what| self.output.notice(what))
-    }
-
-    fn one_kernel(&mut self, kernel: &Kernel) -> Result<()> {
-        let (config, output) = (self.config, self.output);
-        let mut run = KernelRun {
-            name: kernel.name.clone(),
-            release: kernel.image.release.clone(),
-            dialect: kernel.dialect.to_string(),
-            accel: String::new(),
-            rows: Vec::new(),
-        };
-        self.say(format_args!(
-            "Linux {} (dialect {}): {}",
-            terminal::printable(&run.release),
-            run.dialect,
-            terminal::counted(config.inputs.objects.len() + config.inputs.broken.len(), "object")
-        ));
-        for (object, reason) in &config.inputs.broken {
-            if config.session.filter.wants(object, "") {
-                let row = Row::not_loaded(object, "", Status::NotLoadable, reason);
-                output.print(|out| terminal::row(out, &run, &row));
-                run.rows.push(row);
-            }
-        }
-        let dialect = kernel.dialect;
-        let work = |finished: Finished| {
-            let (object, program, reported) =
-                (finished.object.clone(), finished.program.clone(), finished.reported);
-            let row = match finished.into_loaded() {
-                Ok(pair) => judged(object, program, &pair.0, &pair.1, dialect),
-                Err((status, reason)) => Row::not_loaded(&object, &program, status, reason),
-            };
-            (row, reported)
-        };
-        let mut rows = Vec::new();
-        let ran =
-            config.session.run(kernel, &config.inputs.objects, output, &work, &mut |(row, reported)| {
-                output.advance();
-                // What an interrupted run did not come to is in the summary, under one heading.
-                if reported && row.comparison.status != Status::Match {
-                    output.print(|out| terminal::row(out, &run, &row));
-                }
-                rows.push(row);
-            })?;
-        run.rows.append(&mut rows);
-        if let Some((accel, _)) = ran.booted {
-            run.accel = accel.to_string();
-        }
-        self.complete &= ran.is_complete();
-        self.ended_by = match ran.ended_by {
-            Some(RunError::Cancelled) | None => None,
-            Some(error) => Some(anyhow::Error::new(error).context(format!("kernel {}", kernel.name))),
-        };
-        self.kernels.push(run);
-        Ok(())
+        let session = &self.config.session;
+        let task = self.output.task("kernels");
+        let progress = |what: &str| task.notice(what);
+        session.kernels.iter().map(|wanted| Kernel::open(wanted, session.dialect, &progress)).collect()
     }
 
     /// Compares captures, those of one kernel under one heading.
     fn replay(&mut self, paths: &[PathBuf]) -> Result<()> {
         let (config, output) = (self.config, self.output);
-        output.expect(paths.len());
-        output.doing("replaying");
-        let mut kernels: BTreeMap<(String, String), KernelRun> = BTreeMap::new();
+        let task = output.task("replaying");
+        task.expect(paths.len());
+        let mut kernels: BTreeMap<(String, String, bool), KernelRun> = BTreeMap::new();
         let unreadable = thread::scope(|threads| {
             let (send, receive) = mpsc::channel();
             let collector = threads.spawn(|| {
                 let mut unreadable = 0;
                 for outcome in receive {
-                    output.advance();
-                    match outcome {
-                        Ok(Some(((release, dialect), row))) => {
-                            let run: &mut KernelRun =
-                                kernels.entry((release, dialect)).or_insert_with_key(|(release, dialect)| {
-                                    KernelRun {
-                                        name: release.clone(),
-                                        release: release.clone(),
-                                        dialect: dialect.clone(),
-                                        accel: "replay".into(),
-                                        rows: Vec::new(),
-                                    }
-                                });
-                            let row: Row = row;
-                            if row.comparison.status != Status::Match {
-                                output.print(|out| terminal::row(out, run, &row));
-                            }
-                            run.rows.push(row);
-                        }
-                        Ok(None) => {}
+                    task.advance();
+                    let rows: Vec<(livediff_capture::Kernel, Dialect, Row)> = match outcome {
+                        Ok(rows) => rows,
                         Err(error) => {
                             unreadable += 1;
                             let error = terminal::printable(&format!("{error:#}"));
                             output.print(|out| writeln!(out, "{error}"));
+                            continue;
                         }
+                    };
+                    for (kernel, dialect, row) in rows {
+                        let key = (kernel.release.clone(), kernel.dialect, kernel.dialect_forced);
+                        let run = kernels.entry(key).or_insert_with(|| KernelRun {
+                            name: kernel.release.clone(),
+                            release: kernel.release,
+                            dialect: dialect.to_string(),
+                            dialect_forced: kernel.dialect_forced,
+                            accel: REPLAY.into(),
+                            rows: Vec::new(),
+                        });
+                        if row.comparison.status != Status::Match {
+                            output.print(|out| terminal::row(out, run, &row));
+                        }
+                        run.rows.push(row);
                     }
                 }
                 unreadable
@@ -382,18 +367,89 @@ impl Run<'_> {
     }
 }
 
-/// The row of a capture and the kernel, by release and dialect, that it belongs to; nothing if it is filtered out.
-fn replayed(path: &Path, config: &Config) -> Result<Option<((String, String), Row)>> {
-    let capture = file::read(path)?;
-    if !config.session.filter.wants(&capture.object, &capture.program) {
-        return Ok(None);
-    }
-    let kernel = (capture.kernel.release.clone(), capture.kernel.dialect.clone());
-    let Some(dialect) = Dialect::from_id(&kernel.1) else {
-        bail!("{}: recorded for dialect `{}`, which this program does not know", path.display(), kernel.1);
+/// Runs the objects in one kernel.
+fn one_kernel(
+    config: &Config,
+    output: &Output,
+    kernel: &Kernel,
+    options: &run::Options,
+) -> Result<(KernelRun, Ran)> {
+    let mut run = KernelRun {
+        name: kernel.name.clone(),
+        release: kernel.image.release.clone(),
+        dialect: kernel.dialect.to_string(),
+        dialect_forced: kernel.forced.is_some(),
+        ..KernelRun::default()
     };
-    let row = judged(capture.object, capture.program, &capture.loaded, &capture.said, dialect);
-    Ok(Some((kernel, row)))
+    output.line(&terminal::printable(&format!(
+        "Linux {} ({}): {}",
+        run.release,
+        kernel.described(),
+        terminal::counted(config.inputs.objects.len() + config.inputs.broken.len(), "object")
+    )));
+    for (object, reason) in &config.inputs.broken {
+        if config.session.filter.wants(object, "") {
+            let row = Row::not_loaded(object, "", Status::NotLoadable, reason);
+            output.print(|out| terminal::row(out, &run, &row));
+            run.rows.push(row);
+        }
+    }
+    let dialect = kernel.dialect;
+    let work = |finished: Finished| {
+        let (object, program, reported) =
+            (finished.object.clone(), finished.program.clone(), finished.reported);
+        let row = match finished.into_loaded() {
+            Ok(pair) => judged(object, program, &pair.0, &pair.1, dialect),
+            Err((status, reason)) => Row::not_loaded(&object, &program, status, reason),
+        };
+        (row, reported)
+    };
+    let task = output.task(&format!("Linux {}", run.release));
+    let mut rows = Vec::new();
+    let ran = config.session.run(
+        kernel,
+        &config.inputs.objects,
+        options,
+        (output, &task),
+        &work,
+        &mut |(row, reported)| {
+            task.advance();
+            // What an interrupted run did not come to is in the summary, under one heading.
+            if reported && row.comparison.status != Status::Match {
+                output.print(|out| terminal::row(out, &run, &row));
+            }
+            rows.push(row);
+        },
+    )?;
+    run.rows.append(&mut rows);
+    if let Some((accel, _)) = ran.booted {
+        run.accel = accel.to_string();
+    }
+    Ok((run, ran))
+}
+
+/// A row for each capture in a file, with the kernel that it was taken from; none if it is filtered out.
+fn replayed(path: &Path, config: &Config) -> Result<Vec<(livediff_capture::Kernel, Dialect, Row)>> {
+    let mut rows = Vec::new();
+    for Capture { object, program, mut kernel, loaded, said } in file::read(path)? {
+        if !config.session.filter.wants(&object, &program) {
+            continue;
+        }
+        let dialect = match (config.session.dialect, Dialect::from_id(&kernel.dialect)) {
+            (Some(dialect), _) => {
+                kernel.dialect_forced = true;
+                dialect
+            }
+            (None, Some(dialect)) => dialect,
+            (None, None) => bail!(
+                "{}: recorded for dialect `{}`, which this program does not know",
+                path.display(),
+                kernel.dialect
+            ),
+        };
+        rows.push((kernel, dialect, judged(object, program, &loaded, &said, dialect)));
+    }
+    Ok(rows)
 }
 
 /// The row of a program that was loaded. A model that breaks down on a program costs that program only.

@@ -1,6 +1,7 @@
 //! The flags as the user writes them.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use livediff::Dialect;
 use std::path::PathBuf;
 
 /// Holds the BPF verifier's liveness analysis against a model of it.
@@ -81,8 +82,8 @@ pub(crate) struct AnalyzeFlags {
     pub(crate) kernel: Option<String>,
 
     /// The generation of the analysis, such as 7.2 [default: the kernel's].
-    #[arg(long, value_name = "DIALECT")]
-    pub(crate) dialect: Option<String>,
+    #[arg(long, value_name = "DIALECT", value_parser = super::kernels::dialect)]
+    pub(crate) dialect: Option<Dialect>,
 
     /// Write the outcome as JSON; `-` is standard output.
     #[arg(long, value_name = "FILE")]
@@ -99,6 +100,11 @@ pub(crate) struct RecordFlags {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
 
+    /// Keep the captures of a program from all kernels in one file, `DIR/<object>/<program>.capture`, where equal parts
+    /// take their place only once. In a file that is there already, only captures from the same kernels are replaced.
+    #[arg(long)]
+    pub(crate) together: bool,
+
     #[command(flatten)]
     pub(crate) live: LiveFlags,
 }
@@ -110,6 +116,10 @@ pub(crate) struct LiveFlags {
     /// vmlinuz or vmlinux. Can be given more than once [default: 7.2].
     #[arg(long = "kernel", value_name = "KERNEL")]
     pub(crate) kernels: Vec<String>,
+
+    /// Take this dialect for every kernel, whatever its BTF says; the report says so.
+    #[arg(long, value_name = "DIALECT", value_parser = super::kernels::dialect)]
+    pub(crate) dialect: Option<Dialect>,
 
     /// Only programs whose `object/program` matches; `*` also matches `/`.
     #[arg(long, value_name = "GLOB")]
@@ -147,7 +157,7 @@ pub(crate) struct KernelFlags {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KernelCommand {
-    /// List the kernels that packages offer, and which of them are in the cache.
+    /// List the kernels that packages offer, which of them are in the cache, and the dialect of those, from their BTF.
     List,
     /// Fetch a packaged kernel into the cache and print the path of its image.
     Fetch {
@@ -160,10 +170,17 @@ The kernel has BTF and, built in, what BPF programs and virtual machines ask for
 cache and built there: a tree that is named is never written to, and building again after a change, or with another
 patch, compiles only what that concerns.")]
     Build(BuildFlags),
-    /// Print what a kernel image is: release, and the generation of its liveness analysis.
+    /// Print what a kernel image is: release, the dialect of its liveness analysis with the evidence, and which of the
+    /// options are built in that guests and kinds of programs need. All of it is read from the image's BTF.
+    ///
+    /// Exits with 2 for a kernel that fits no dialect.
     Info {
         /// A series, a version, or the path of an image.
         kernel: String,
+
+        /// Take this dialect, whatever the BTF says.
+        #[arg(long, value_name = "DIALECT", value_parser = super::kernels::dialect)]
+        dialect: Option<Dialect>,
     },
 }
 

@@ -1,7 +1,11 @@
 //! From the name of a kernel to an image that can be booted and whose dialect is known.
 
 use anyhow::{Context, Result, bail};
-use livediff::{Dialect, bpf::btf::Btf};
+use livediff::{
+    Dialect,
+    bpf::btf::Btf,
+    verifier::{DetectError, Evidence},
+};
 use livediff_harness::{image::Image, packages::Store};
 use std::path::PathBuf;
 
@@ -74,28 +78,60 @@ pub(crate) struct Kernel {
     pub(crate) image: Image,
     /// The generation of its liveness analysis.
     pub(crate) dialect: Dialect,
+    /// The dialect was given with `--dialect`, and this is what the BTF shows instead.
+    pub(crate) forced: Option<String>,
 }
 
 impl Kernel {
-    /// Opens the image of a kernel and finds its dialect.
-    pub(crate) fn open(wanted: &Wanted, progress: &dyn Fn(&str)) -> Result<Kernel> {
+    /// Opens the image of a kernel and finds its dialect, or takes the one that is forced upon it.
+    pub(crate) fn open(wanted: &Wanted, forced: Option<Dialect>, progress: &dyn Fn(&str)) -> Result<Kernel> {
         let name = wanted.name();
         let path = wanted.locate(progress).with_context(|| format!("kernel {name}"))?;
         let image = Image::open(&path).with_context(|| format!("kernel {name}"))?;
-        let dialect = detect(&image).with_context(|| format!("kernel {name}, Linux {}", image.release))?;
-        Ok(Kernel { name, image, dialect })
+        let evidence = evidence(&image).with_context(|| format!("kernel {name}, Linux {}", image.release))?;
+        let detected = evidence.dialect();
+        let (dialect, forced) = match forced {
+            Some(dialect) => (dialect, Some(told(&detected))),
+            None => {
+                let dialect = detected.with_context(|| {
+                    format!("kernel {name}, Linux {}: --dialect D forces one of {}", image.release, ids())
+                })?;
+                (dialect, None)
+            }
+        };
+        Ok(Kernel { name, image, dialect, forced })
+    }
+
+    /// `dialect 7.2`, and if it is forced, what else the BTF tells.
+    pub(crate) fn described(&self) -> String {
+        match &self.forced {
+            None => format!("dialect {}", self.dialect),
+            Some(told) => format!("dialect {}, forced; {told}", self.dialect.id()),
+        }
     }
 }
 
-/// The dialect of a kernel, from its BTF.
-pub(crate) fn detect(image: &Image) -> Result<Dialect> {
-    if image.btf.is_empty() {
-        bail!(
-            "it has no BTF, so its liveness analysis cannot be told; build it with CONFIG_DEBUG_INFO_BTF=y"
-        );
+/// What the BTF tells, as part of a sentence.
+pub(crate) fn told(detected: &Result<Dialect, DetectError>) -> String {
+    match detected {
+        Ok(dialect) => format!("its BTF says {}", dialect.id()),
+        Err(error) => error.to_string(),
     }
-    let btf = Btf::parse(&image.btf).context("its BTF cannot be read")?;
-    Ok(Dialect::detect(&btf)?)
+}
+
+/// What the BTF of an image shows of its liveness analysis.
+pub(crate) fn evidence(image: &Image) -> Result<Evidence> {
+    Ok(Evidence::find(&Btf::parse(&image.btf).context("its BTF cannot be read")?))
+}
+
+/// The dialect called `text`.
+pub(crate) fn dialect(text: &str) -> Result<Dialect, String> {
+    Dialect::from_id(text).ok_or_else(|| format!("the dialects are {}", ids()))
+}
+
+/// The names of all dialects.
+fn ids() -> String {
+    Dialect::ALL.map(Dialect::id).join(", ")
 }
 
 #[cfg(test)]

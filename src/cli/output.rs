@@ -2,7 +2,8 @@
 //! progress to standard error if that is a terminal.
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use livediff::report::terminal::printable;
 use std::{
     fs,
     io::{self, Write},
@@ -13,43 +14,58 @@ use std::{
 /// The terminal.
 pub(crate) struct Output {
     to_stderr: bool,
-    bar: ProgressBar,
+    bars: MultiProgress,
 }
 
 impl Output {
     /// `to_stderr` if standard output is taken by a machine's report.
     pub(crate) fn new(to_stderr: bool) -> Output {
         // Hides itself where standard error is no terminal.
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}] {bar:30} {pos}/{len}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Output { to_stderr, bar }
+        Output { to_stderr, bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()) }
     }
 
-    /// Prints above the progress bar.
+    /// Prints above the progress bars.
     pub(crate) fn print(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
-        self.bar.suspend(|| {
+        self.bars.suspend(|| {
             // A reader that went away (`| head`) is no reason to stop: the exit status still counts.
             let _ =
                 if self.to_stderr { write(&mut anstream::stderr()) } else { write(&mut anstream::stdout()) };
         });
     }
 
-    /// Prints a line above the progress bar.
+    /// Prints a line above the progress bars.
     pub(crate) fn line(&self, text: &str) {
         self.print(|out| writeln!(out, "{text}"));
     }
 
+    /// A task with a progress bar of its own, which goes when the task is dropped.
+    pub(crate) fn task(&self, what: &str) -> Task {
+        let bar = self.bars.add(ProgressBar::new(0));
+        let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}] {bar:30} {pos}/{len}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let task = Task { bar, hidden: self.bars.is_hidden() };
+        task.doing(what);
+        task
+    }
+}
+
+/// Something that takes time.
+pub(crate) struct Task {
+    bar: ProgressBar,
+    hidden: bool,
+}
+
+impl Task {
     /// Says what is going on; not shown where there is no terminal.
     pub(crate) fn doing(&self, what: &str) {
         self.bar.enable_steady_tick(Duration::from_millis(120));
-        self.bar.set_message(what.to_owned());
+        self.bar.set_message(printable(what));
     }
 
     /// Says what takes long: on a terminal for the time that it takes, else as a line on standard error.
     pub(crate) fn notice(&self, what: &str) {
-        if self.bar.is_hidden() {
-            anstream::eprintln!("{what}");
+        if self.hidden {
+            anstream::eprintln!("{}", printable(what));
         } else {
             self.doing(what);
         }
@@ -64,9 +80,10 @@ impl Output {
     pub(crate) fn advance(&self) {
         self.bar.inc(1);
     }
+}
 
-    /// Takes the progress bar away.
-    pub(crate) fn finish(&self) {
+impl Drop for Task {
+    fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }

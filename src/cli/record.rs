@@ -1,4 +1,4 @@
-//! `livediff record`: what a kernel saw and said, one file for each program.
+//! `livediff record`: what kernels saw and said, one file for each program.
 
 use super::{
     exit::Exit,
@@ -6,12 +6,23 @@ use super::{
     inputs::Inputs,
     kernels::{self, Kernel, Wanted},
     output::Output,
-    session::{Finished, Session},
+    session::{Finished, Go, Ran, Session},
 };
 use anyhow::{Context, Result, bail};
-use livediff::report::{qualified, terminal::printable};
+use livediff::{
+    diff::Status,
+    report::{
+        qualified,
+        terminal::{counted, printable},
+    },
+};
 use livediff_capture::{Capture, file};
-use std::{collections::BTreeMap, path::PathBuf, sync::Mutex};
+use livediff_harness::run;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 /// Runs the kernels and writes the captures.
 pub(crate) fn run(flags: RecordFlags) -> Result<Exit> {
@@ -27,73 +38,272 @@ pub(crate) fn run(flags: RecordFlags) -> Result<Exit> {
     std::fs::create_dir_all(&flags.output).with_context(|| format!("{}", flags.output.display()))?;
 
     let output = Output::new(false);
-    let mut recorded = 0;
-    let mut complete = inputs.broken.is_empty();
-    let mut failures: Vec<(String, String)> = inputs.broken;
-    for wanted in &session.kernels {
-        let kernel = Kernel::open(wanted, &|what| output.notice(what))?;
-        let places = Places::new(flags.output.clone());
-        let work = |finished: Finished| write(finished, &kernel, &places);
-        let ran = session.run(&kernel, &inputs.objects, &output, &work, &mut |outcome| {
-            output.advance();
-            match outcome {
-                Ok(()) => recorded += 1,
-                Err(failure) => failures.push(failure),
-            }
-        })?;
-        complete &= ran.is_complete();
+    let kernels: Vec<Kernel> = {
+        let task = output.task("kernels");
+        let progress = |what: &str| task.notice(what);
+        let open = |wanted| Kernel::open(wanted, session.dialect, &progress);
+        session.kernels.iter().map(open).collect::<Result<_>>()?
+    };
+    let files = Files::new(flags.output.clone(), flags.together);
+    let recorder = Recorder { session: &session, inputs: &inputs, output: &output, files: &files };
+    let finished = session.each_kernel(&kernels, &|kernel, options| {
+        let done = recorder.one_kernel(kernel, options);
+        let go = matches!(&done, Ok(done) if done.ran.ended_by.is_none());
+        (done, if go { Go::On } else { Go::Stop })
+    });
+
+    let mut clean = inputs.broken.is_empty();
+    let mut ended_by = None;
+    for (name, reason) in &inputs.broken {
+        output.line(&format!("not recorded: {}: {}", printable(name), printable(reason)));
+    }
+    for (kernel, done) in kernels.iter().zip(finished) {
+        let Some(done) = done else {
+            clean = false;
+            output.line(&format!("[{}] not begun", printable(&kernel.name)));
+            continue;
+        };
+        let Done { ran, recorded } = done?;
+        clean &= ran.is_complete() && recorded > 0;
         if let Some(error) = ran.ended_by {
-            output.finish();
             let error = anyhow::Error::new(error);
-            return Err(
-                error.context(format!("kernel {}: the run ended after {recorded} captures", kernel.name))
+            ended_by.get_or_insert(
+                error.context(format!("kernel {}: the run ended after {recorded} captures", kernel.name)),
             );
         }
     }
-    output.finish();
-    failures.sort();
-    for (name, reason) in &failures {
-        output.line(&format!("not recorded: {}: {}", printable(name), printable(reason)));
+    match ended_by {
+        Some(error) => Err(error),
+        None => Ok(if clean { Exit::Clean } else { Exit::Error }),
     }
-    output.line(&format!(
-        "{recorded} captures in {}, {} programs not recorded",
-        flags.output.display(),
-        failures.len()
-    ));
-    Ok(if complete && recorded > 0 { Exit::Clean } else { Exit::Error })
 }
 
-fn write(finished: Finished, kernel: &Kernel, places: &Places) -> Result<(), (String, String)> {
-    let (object, program) = (finished.object.clone(), finished.program.clone());
-    let fail = |reason: String| (qualified(&object, &program), reason);
-    let pair = finished.into_loaded().map_err(|(status, reason)| fail(format!("{status}: {reason}")))?;
-    let (loaded, said) = *pair;
-    let identity = livediff_capture::Kernel {
-        release: kernel.image.release.clone(),
-        dialect: kernel.dialect.id().to_owned(),
-    };
-    let path = places.place(&kernel.image.release, &object, &program);
-    let capture =
-        Capture { object: object.clone(), program: program.clone(), kernel: identity, loaded, said };
-    file::write(&path, &capture).map_err(|error| fail(error.to_string()))
+/// What is the same for all kernels.
+struct Recorder<'r> {
+    session: &'r Session,
+    inputs: &'r Inputs,
+    output: &'r Output,
+    files: &'r Files,
 }
 
-/// Gives every program a path of its own, also where two names become the same once they are harmless.
-struct Places {
+/// What became of a kernel.
+struct Done {
+    ran: Ran,
+    /// Captures written.
+    recorded: usize,
+}
+
+impl Recorder<'_> {
+    fn one_kernel(&self, kernel: &Kernel, options: &run::Options) -> Result<Done> {
+        let task = self.output.task(&format!("Linux {}", kernel.image.release));
+        let mut recorded = 0;
+        // Programs and objects of which there is no capture, and why.
+        let mut failures: Vec<(String, String)> = Vec::new();
+        let work = |finished: Finished| self.write(finished, kernel);
+        let ran = self.session.run(
+            kernel,
+            &self.inputs.objects,
+            options,
+            (self.output, &task),
+            &work,
+            &mut |outcome| {
+                task.advance();
+                match outcome {
+                    Ok(()) => recorded += 1,
+                    Err(failure) => failures.push(failure),
+                }
+            },
+        )?;
+        drop(task);
+        failures.sort();
+        for (name, reason) in &failures {
+            let text = format!("[{}] not recorded: {name}: {reason}", kernel.name);
+            self.output.line(&printable(&text));
+        }
+        self.output.line(&format!(
+            "Linux {} ({}): {} in {}, {} not recorded",
+            printable(&kernel.image.release),
+            printable(&kernel.described()),
+            counted(recorded, "capture"),
+            self.files.folder.display(),
+            counted(failures.len(), "program"),
+        ));
+        Ok(Done { ran, recorded })
+    }
+
+    fn write(&self, finished: Finished, kernel: &Kernel) -> Result<(), (String, String)> {
+        let (object, program) = (finished.object.clone(), finished.program.clone());
+        let reported = finished.reported;
+        let fail = |reason: String| (qualified(&object, &program), reason);
+        let identity = livediff_capture::Kernel {
+            release: kernel.image.release.clone(),
+            dialect: kernel.dialect.id().to_owned(),
+            dialect_forced: kernel.forced.is_some(),
+        };
+        match finished.into_loaded() {
+            Ok(pair) => {
+                let (loaded, said) = *pair;
+                let capture = Capture {
+                    object: object.clone(),
+                    program: program.clone(),
+                    kernel: identity,
+                    loaded,
+                    said,
+                };
+                self.files.put(capture).map_err(|error| fail(format!("{error:#}")))
+            }
+            Err((status, reason)) => {
+                // What the kernel will not load any more must not be shown by an older capture as if it did.
+                let gone = if reported && status == Status::NotLoadable && !program.is_empty() {
+                    self.files.forget(&identity, &object, &program)
+                } else {
+                    Ok(())
+                };
+                let reason = format!("{status}: {reason}");
+                Err(fail(match gone {
+                    Ok(()) => reason,
+                    Err(error) => format!("{reason}; its older capture is still there: {error:#}"),
+                }))
+            }
+        }
+    }
+}
+
+/// The files of a folder of captures.
+struct Files {
     folder: PathBuf,
-    taken: Mutex<BTreeMap<PathBuf, usize>>,
+    /// All kernels of a program in one file.
+    together: bool,
+    /// The paths in use, each with the object and program that it belongs to.
+    taken: Mutex<BTreeMap<PathBuf, (String, String)>>,
+    /// Held while a file that several kernels share is changed.
+    changing: Mutex<()>,
 }
 
-impl Places {
-    fn new(folder: PathBuf) -> Places {
-        Places { folder, taken: Mutex::default() }
+impl Files {
+    fn new(folder: PathBuf, together: bool) -> Files {
+        Files { folder, together, taken: Mutex::default(), changing: Mutex::default() }
     }
 
+    /// Writes the capture to its place.
+    fn put(&self, capture: Capture) -> Result<()> {
+        let path = self.place(&capture.kernel.release, &capture.object, &capture.program);
+        if !self.together {
+            return Ok(file::write(&path, &[capture])?);
+        }
+        let _changing = self.change();
+        let mut captures = if path.exists() { file::read(&path)? } else { Vec::new() };
+        match captures.iter_mut().find(|old| old.kernel.is_same(&capture.kernel)) {
+            Some(old) => *old = capture,
+            None => captures.push(capture),
+        }
+        // The same, whichever kernel was the first to be done.
+        captures.sort_by(|a, b| order(&a.kernel).cmp(&order(&b.kernel)));
+        Ok(file::write(&path, &captures)?)
+    }
+
+    /// Removes the capture of the program from this kernel, if there is one.
+    fn forget(&self, kernel: &livediff_capture::Kernel, object: &str, program: &str) -> Result<()> {
+        let path = self.place(&kernel.release, object, program);
+        let _changing = self.change();
+        if !path.exists() {
+            return Ok(());
+        }
+        let mut captures = file::read(&path)?;
+        captures.retain(|capture| !capture.kernel.is_same(kernel));
+        if captures.is_empty() {
+            std::fs::remove_file(&path).with_context(|| format!("{}", path.display()))
+        } else {
+            Ok(file::write(&path, &captures)?)
+        }
+    }
+
+    fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The program's path, which is its own also where two names become the same once they are harmless.
     fn place(&self, release: &str, object: &str, program: &str) -> PathBuf {
-        let path = self.folder.join(file::relative_path(release, object, program));
-        let mut taken = self.taken.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let count = taken.entry(path.clone()).or_default();
-        *count += 1;
-        if *count == 1 { path } else { path.with_extension(format!("{count}.{}", file::EXTENSION)) }
+        let release = (!self.together).then_some(release);
+        let plain = self.folder.join(file::relative_path(release, object, program));
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut path = plain.clone();
+        for count in 2.. {
+            match taken.entry(path) {
+                Entry::Vacant(entry) => {
+                    let path = entry.key().clone();
+                    entry.insert((object.to_owned(), program.to_owned()));
+                    return path;
+                }
+                Entry::Occupied(entry)
+                    if (entry.get().0.as_str(), entry.get().1.as_str()) == (object, program) =>
+                {
+                    return entry.key().clone();
+                }
+                Entry::Occupied(_) => path = plain.with_extension(format!("{count}.{}", file::EXTENSION)),
+            }
+        }
+        plain
+    }
+}
+
+/// Kernels in the order of their dialects, then of their releases.
+fn order(kernel: &livediff_capture::Kernel) -> (Option<livediff::Dialect>, &str, &str) {
+    (livediff::Dialect::from_id(&kernel.dialect), &kernel.release, &kernel.dialect)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use livediff_capture::{Kernel, Loaded, Said, Verdict};
+
+    fn capture(program: &str, dialect: &str, log: &str) -> Capture {
+        Capture {
+            object: "a.o".into(),
+            program: program.into(),
+            kernel: Kernel { release: format!("{dialect}.1"), dialect: dialect.into(), ..Kernel::default() },
+            loaded: Loaded::default(),
+            said: Said { verdict: Verdict::Accepted, errno: 0, log: log.into(), truncated: false },
+        }
+    }
+
+    #[test]
+    fn kernels_share_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.o/p.capture");
+        let dialects = || {
+            let captures = file::read(&path).unwrap();
+            captures.iter().map(|c| (c.kernel.dialect.clone(), c.said.log.clone())).collect::<Vec<_>>()
+        };
+        let pair = |dialect: &str, log: &str| (dialect.to_owned(), log.to_owned());
+        let files = Files::new(folder.path().into(), true);
+        files.put(capture("p", "7.3", "one")).unwrap();
+        files.put(capture("p", "dynamic-6.18", "two")).unwrap();
+        assert_eq!(dialects(), [pair("dynamic-6.18", "two"), pair("7.3", "one")]);
+        // Another run replaces what is of its kernel and leaves the rest.
+        let files = Files::new(folder.path().into(), true);
+        files.put(capture("p", "7.3", "three")).unwrap();
+        assert_eq!(dialects(), [pair("dynamic-6.18", "two"), pair("7.3", "three")]);
+        files.forget(&capture("p", "7.3", "").kernel, "a.o", "p").unwrap();
+        assert_eq!(dialects(), [pair("dynamic-6.18", "two")]);
+        files.forget(&capture("p", "dynamic-6.18", "").kernel, "a.o", "p").unwrap();
+        assert!(!path.exists());
+        files.forget(&capture("p", "dynamic-6.18", "").kernel, "a.o", "p").unwrap();
+    }
+
+    #[test]
+    fn names_that_become_the_same_have_files_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        for together in [true, false] {
+            let files = Files::new(folder.path().join(together.to_string()), together);
+            files.put(capture("a?", "7.2", "")).unwrap();
+            files.put(capture("a!", "7.2", "")).unwrap();
+            files.put(capture("a?", "7.3", "")).unwrap();
+            let first = files.place("7.2.1", "a.o", "a?");
+            let second = files.place("7.2.1", "a.o", "a!");
+            assert_ne!(first, second);
+            assert_eq!(file::read(&first).unwrap().len(), if together { 2 } else { 1 });
+            assert_eq!(file::read(&second).unwrap()[0].program, "a!");
+        }
     }
 }

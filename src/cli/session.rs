@@ -7,14 +7,15 @@ use super::{
     flags::{AccelFlag, LiveFlags},
     inputs::ObjectFile,
     kernels::{Kernel, Wanted},
-    output::Output,
+    output::{Output, Task},
 };
 use anyhow::{Context, Result};
 use globset::{GlobBuilder, GlobMatcher};
 use livediff::log::LIVE_REGS_HEADER;
 use livediff::{
+    Dialect,
     bpf::{btf::Btf, helpers::Offered, kfunc::Kfuncs},
-    report::qualified,
+    report::{qualified, terminal::printable_lines},
 };
 use livediff_capture::{Loaded, Said};
 use livediff_harness::run::{self, Accel, Cancel, Event, Outcome, RunError};
@@ -22,7 +23,11 @@ use object::{Object, ObjectSymbol, SymbolKind};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::mpsc,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -40,7 +45,11 @@ pub(crate) struct Session {
     pub(crate) pool: ThreadPool,
     /// Set by Ctrl-C.
     pub(crate) cancel: Cancel,
+    /// The dialect that all kernels are taken for, whatever their BTF says.
+    pub(crate) dialect: Option<Dialect>,
     options: run::Options,
+    /// Processors that guests may use together.
+    processors: usize,
 }
 
 impl Session {
@@ -62,6 +71,7 @@ impl Session {
         if let Some(jobs) = flags.jobs {
             options.vcpus = jobs.min(options.vcpus);
         }
+        options.memory_mib = run::Options::memory_for(options.vcpus);
         let cancel = Cancel::new();
         let on_signal = cancel.clone();
         ctrlc::set_handler(move || on_signal.cancel()).context("Ctrl-C cannot be watched for")?;
@@ -70,8 +80,47 @@ impl Session {
             filter: Filter::new(flags.filter.as_deref())?,
             pool: ThreadPoolBuilder::new().num_threads(jobs).build()?,
             cancel,
+            dialect: flags.dialect,
             options,
+            processors: jobs.min(processors),
         })
+    }
+
+    /// Does `work` for each of `kernels`, for several at a time where the machine has processors and memory for their
+    /// guests. What it returns comes in the order of the kernels; nothing stands for those that were not begun because
+    /// the run was cancelled or because `work` said that it is not worth going on.
+    pub(crate) fn each_kernel<T: Send>(
+        &self,
+        kernels: &[Kernel],
+        work: &(dyn Fn(&Kernel, &run::Options) -> (T, Go) + Sync),
+    ) -> Vec<Option<T>> {
+        let guests = guests_at_a_time(kernels.len(), self.processors, free_memory_mib());
+        let mut options = self.options.clone();
+        if guests > 1 {
+            let share = u32::try_from(self.processors / guests).unwrap_or(u32::MAX);
+            options.vcpus = options.vcpus.min(share).max(1);
+            options.memory_mib = run::Options::memory_for(options.vcpus);
+        }
+        let next = AtomicUsize::new(0);
+        let done: Vec<Mutex<Option<T>>> = kernels.iter().map(|_| Mutex::new(None)).collect();
+        let worker = || {
+            while !self.cancel.is_cancelled() {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let (Some(kernel), Some(place)) = (kernels.get(at), done.get(at)) else { break };
+                let (result, go) = work(kernel, &options);
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                if go == Go::Stop {
+                    next.store(kernels.len(), Ordering::Relaxed);
+                }
+            }
+        };
+        thread::scope(|threads| {
+            for _ in 1..guests {
+                threads.spawn(worker);
+            }
+            worker();
+        });
+        done.into_iter().map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
     }
 
     /// Runs the wanted programs of `objects` in `kernel`. `work` is called on any thread, once for each program,
@@ -82,7 +131,8 @@ impl Session {
         &self,
         kernel: &Kernel,
         objects: &[ObjectFile],
-        output: &Output,
+        options: &run::Options,
+        (output, task): (&Output, &Task),
         work: &(dyn Fn(Finished) -> T + Sync),
         done: &mut (dyn FnMut(T) + Send),
     ) -> Result<Ran> {
@@ -124,7 +174,7 @@ impl Session {
                 };
                 let mut sink = |event| match event {
                     Event::Booted { release, accel } => {
-                        output.doing(&format!("Linux {release}"));
+                        task.doing(&format!("Linux {release}"));
                         ran.booted.get_or_insert((accel, started.elapsed()));
                     }
                     Event::Opened { object, programs } => {
@@ -132,12 +182,12 @@ impl Session {
                             .into_iter()
                             .filter(|program| self.filter.wants(&object, program))
                             .collect();
-                        output.expect(wanted.len());
+                        task.expect(wanted.len());
                         ledger.opened(object, wanted);
                     }
                     Event::NotOpened { object, reason } => {
                         if ledger.close(&object) {
-                            output.expect(1);
+                            task.expect(1);
                             submit(Finished::not_opened(object, reason));
                         }
                     }
@@ -147,10 +197,11 @@ impl Session {
                         }
                     }
                     Event::GuestRestarted { reason } => {
-                        output.line(&format!("guest restarted: {reason}"));
+                        let text = format!("[{}] guest restarted: {reason}", kernel.name);
+                        output.line(&printable_lines(&text));
                     }
                 };
-                let result = run::run(&kernel.image, wanted, &self.options, &self.cancel, &mut sink);
+                let result = run::run(&kernel.image, wanted, options, &self.cancel, &mut sink);
                 let reason = match &result {
                     Err(RunError::Cancelled) => "the run was interrupted".to_owned(),
                     Ok(()) => "the guest did not report on it".to_owned(),
@@ -168,6 +219,35 @@ impl Session {
         });
         Ok(ran)
     }
+}
+
+/// Whether the kernels that follow are worth a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Go {
+    /// Yes.
+    On,
+    /// No: what ended this one would end them too.
+    Stop,
+}
+
+/// Fewest processors for a guest when several run at a time: with one alone, the guest would wait for itself.
+const PROCESSORS_PER_GUEST: usize = 2;
+
+/// How many guests run at a time: as many as there are processors for, and memory that is twice what they are given,
+/// because the emulator, the analysis and the machine's other work need some too.
+fn guests_at_a_time(kernels: usize, processors: usize, free_memory_mib: u64) -> usize {
+    let by_processors = processors / PROCESSORS_PER_GUEST;
+    let one = u64::from(run::Options::memory_for(PROCESSORS_PER_GUEST as u32)) * 2;
+    let by_memory = usize::try_from(free_memory_mib / one).unwrap_or(usize::MAX);
+    kernels.min(by_processors).min(by_memory).max(1)
+}
+
+/// MiB that can be had without taking them from anybody; 0 if that cannot be told.
+fn free_memory_mib() -> u64 {
+    let about = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = about.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = available.and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
 }
 
 /// One program and what the guest says of it; `program` is empty for an object that could not be opened.
@@ -292,6 +372,17 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn guests_share_the_machine() {
+        // Processors decide, then memory, then how many there are; there is always one.
+        assert_eq!(guests_at_a_time(3, 2, 1 << 20), 1);
+        assert_eq!(guests_at_a_time(3, 4, 1 << 20), 2);
+        assert_eq!(guests_at_a_time(3, 64, 1 << 20), 3);
+        assert_eq!(guests_at_a_time(3, 64, 7_000), 2);
+        assert_eq!(guests_at_a_time(3, 64, 0), 1);
+        assert_eq!(guests_at_a_time(1, 1, 0), 1);
+    }
 
     #[test]
     fn every_program_comes_out_once() {

@@ -18,6 +18,9 @@ struct Kernel<'r> {
     name: &'r str,
     release: &'r str,
     dialect: &'r str,
+    /// There only where it is true.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dialect_forced: bool,
     accel: &'r str,
     programs: Vec<Program<'r>>,
 }
@@ -101,6 +104,7 @@ pub fn to_json(kernels: &[KernelRun], out: &mut dyn io::Write) -> io::Result<()>
                 name: &kernel.name,
                 release: &kernel.release,
                 dialect: &kernel.dialect,
+                dialect_forced: kernel.dialect_forced,
                 accel: &kernel.accel,
                 programs: kernel.rows.iter().map(Program::from).collect(),
             })
@@ -156,9 +160,11 @@ mod tests {
             dialect: "7.2".into(),
             accel: "tcg".into(),
             rows: vec![matching, mismatch, Row::not_loaded("a.o", "", Status::NotLoadable, "cut")],
+            ..KernelRun::default()
         };
+        let forced = KernelRun { dialect_forced: true, ..KernelRun::default() };
         let mut bytes = Vec::new();
-        to_json(&[kernel], &mut bytes).unwrap();
+        to_json(&[kernel, forced], &mut bytes).unwrap();
         let found: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         let expected = json!({"version": 1,
             "kernels": [{"name": "7.2", "release": "7.2.12+deb13-cloud-amd64", "dialect": "7.2", "accel": "tcg",
@@ -171,7 +177,8 @@ mod tests {
                      "first": {"line": 3, "column": 5, "pass": "arg tracking", "subprog": 0, "insn": 2,
                                "kernel": null, "model": "x"}},
                     {"object": "a.o", "program": "", "status": "not_loadable",
-                     "insns": 0, "lines": 0, "verdict": "not_run", "reason": "cut", "diff": null}]}],
+                     "insns": 0, "lines": 0, "verdict": "not_run", "reason": "cut", "diff": null}]},
+                {"name": "", "release": "", "dialect": "", "dialect_forced": true, "accel": "", "programs": []}],
             "totals": {"match": 1, "mismatch": 1, "not_compared": 1}});
         assert_eq!(found, expected);
     }

@@ -15,6 +15,9 @@ pub fn to_junit(kernels: &[KernelRun], out: &mut dyn io::Write) -> io::Result<()
             let mut suite = TestSuite::new(format!("{}: {}", kernel.name, first.object));
             suite.add_property(("release", kernel.release.as_str()));
             suite.add_property(("dialect", kernel.dialect.as_str()));
+            if kernel.dialect_forced {
+                suite.add_property(("dialect_forced", "true"));
+            }
             suite.add_test_cases(rows.iter().map(case));
             report.add_test_suite(suite);
         }

@@ -57,6 +57,8 @@ pub struct KernelRun {
     pub release: String,
     /// The generation of the analysis: `7.2`.
     pub dialect: String,
+    /// The dialect was chosen by the user, whatever the kernel's BTF says.
+    pub dialect_forced: bool,
     /// `kvm`, `tcg`, or `replay` where no kernel ran.
     pub accel: String,
     /// Every program, once.

@@ -1,7 +1,7 @@
 //! The report for people: a line for each program that is not a match as it comes, the diff under a mismatch, and
 //! the totals at the end.
 
-use super::{KernelRun, Row, Totals, qualified};
+use super::{KernelRun, Row, Totals};
 use crate::diff::Status;
 use anstyle::{AnsiColor, Style};
 use std::{
@@ -71,23 +71,28 @@ pub fn row(out: &mut dyn Write, kernel: &KernelRun, row: &Row) -> io::Result<()>
     Ok(())
 }
 
+/// The line that says that a kernel is done, where there are several.
+pub fn kernel_done(out: &mut dyn Write, kernel: &KernelRun, elapsed: Duration) -> io::Result<()> {
+    let totals = Totals::of([kernel]);
+    let (matching, mismatch) = (totals.count(Status::Match), totals.count(Status::Mismatch));
+    let style = style(if mismatch > 0 { Status::Mismatch } else { Status::Match });
+    writeln!(
+        out,
+        "Linux {}: done [{:.1} s], {style}{matching} match, {mismatch} mismatch{style:#}, {} not compared",
+        printable(&kernel.release),
+        elapsed.as_secs_f64(),
+        totals.not_compared()
+    )
+}
+
 /// The end of a run: what was not compared by reason, a table by kernel, and one line of totals.
 pub fn summary(out: &mut dyn Write, kernels: &[KernelRun], elapsed: Duration) -> io::Result<()> {
     let totals = Totals::of(kernels);
     not_compared(out, kernels)?;
     if totals.count(Status::Mismatch) > 0 {
-        let style = style(Status::Mismatch);
-        writeln!(out, "\n{style}Mismatches{style:#}")?;
-        for kernel in kernels {
-            for row in kernel.rows.iter().filter(|row| row.comparison.status == Status::Mismatch) {
-                write!(out, "  [{}] {}", printable(&kernel.name), printable(&row.name()))?;
-                match &row.comparison.difference {
-                    Some(difference) => writeln!(out, ": {}", printable(&difference.place.to_string()))?,
-                    None => writeln!(out)?,
-                }
-            }
-        }
+        mismatches(out, kernels)?;
     }
+    differing(out, kernels)?;
     table(out, kernels)?;
     let (matching, mismatch) = (totals.count(Status::Match), totals.count(Status::Mismatch));
     let status = style(if mismatch > 0 { Status::Mismatch } else { Status::Match });
@@ -103,16 +108,97 @@ pub fn summary(out: &mut dyn Write, kernels: &[KernelRun], elapsed: Duration) ->
     )
 }
 
+/// Every program that mismatches, once, with the kernels in which it does.
+fn mismatches(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
+    let style = style(Status::Mismatch);
+    writeln!(out, "\n{style}Mismatches{style:#}")?;
+    let mut programs: BTreeMap<String, Vec<(&KernelRun, &Row)>> = BTreeMap::new();
+    for kernel in kernels {
+        for row in kernel.rows.iter().filter(|row| row.comparison.status == Status::Mismatch) {
+            programs.entry(row.name()).or_default().push((kernel, row));
+        }
+    }
+    for (name, rows) in programs {
+        let place = |row: &Row| match &row.comparison.difference {
+            Some(difference) => format!(": {}", printable(&difference.place.to_string())),
+            None => String::new(),
+        };
+        match rows.as_slice() {
+            [(kernel, row)] => {
+                writeln!(out, "  [{}] {}{}", printable(&kernel.name), printable(&name), place(row))?;
+            }
+            rows => {
+                writeln!(out, "  {}", printable(&name))?;
+                for (kernel, row) in rows {
+                    writeln!(out, "    [{}]{}", printable(&kernel.name), place(row))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The programs that do not end alike in all kernels, those that differ alike together.
+fn differing(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
+    let mut programs: BTreeMap<String, Vec<Option<Status>>> = BTreeMap::new();
+    for (at, kernel) in kernels.iter().enumerate() {
+        for row in &kernel.rows {
+            let statuses = programs.entry(row.name()).or_insert_with(|| vec![None; kernels.len()]);
+            if let Some(status) = statuses.get_mut(at) {
+                *status = Some(row.comparison.status);
+            }
+        }
+    }
+    let mut alike: BTreeMap<Vec<Option<Status>>, Vec<String>> = BTreeMap::new();
+    for (name, statuses) in programs {
+        if statuses.windows(2).any(|pair| pair[0] != pair[1]) {
+            alike.entry(statuses).or_default().push(name);
+        }
+    }
+    if alike.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{HEADING}Not alike in all kernels{HEADING:#}")?;
+    for (statuses, names) in alike {
+        let mut by_status: BTreeMap<Option<Status>, Vec<String>> = BTreeMap::new();
+        for (kernel, status) in kernels.iter().zip(statuses) {
+            by_status.entry(status).or_default().push(printable(&kernel.name));
+        }
+        let parts: Vec<String> = by_status
+            .into_iter()
+            .map(|(status, kernels)| {
+                let name = status.map_or("not there", Status::name);
+                let style = status.map_or(DIM, style);
+                format!("{style}{name}{style:#} in {}", kernels.join(", "))
+            })
+            .collect();
+        writeln!(out, "{:>5} {}", names.len(), parts.join("; "))?;
+        some_of(out, &names)?;
+    }
+    Ok(())
+}
+
+/// A few of the names under a heading, and how many more there are.
+fn some_of(out: &mut dyn Write, names: &[String]) -> io::Result<()> {
+    for name in names.iter().take(NAMED) {
+        writeln!(out, "      {DIM}{}{DIM:#}", printable(name))?;
+    }
+    if names.len() > NAMED {
+        writeln!(out, "      {DIM}and {} more{DIM:#}", names.len() - NAMED)?;
+    }
+    Ok(())
+}
+
 fn not_compared(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
     let mut reasons: BTreeMap<(Status, &str), Vec<String>> = BTreeMap::new();
-    for row in kernels.iter().flat_map(|kernel| &kernel.rows) {
+    let rows = kernels.iter().flat_map(|kernel| kernel.rows.iter().map(move |row| (kernel, row)));
+    for (kernel, row) in rows {
         if !row.comparison.status.is_compared() {
             let reason = row.comparison.reason.as_deref().unwrap_or_default();
             let reason = reason.lines().next().unwrap_or_default();
-            reasons
-                .entry((row.comparison.status, reason))
-                .or_default()
-                .push(qualified(&row.object, &row.program));
+            let name = row.name();
+            let name = if kernels.len() > 1 { format!("[{}] {name}", kernel.name) } else { name };
+            reasons.entry((row.comparison.status, reason)).or_default().push(name);
         }
     }
     if reasons.is_empty() {
@@ -122,12 +208,7 @@ fn not_compared(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
     for ((status, reason), names) in reasons {
         let style = style(status);
         writeln!(out, "{:>5} {style}{status}{style:#}: {}", names.len(), printable(reason))?;
-        for name in names.iter().take(NAMED) {
-            writeln!(out, "      {DIM}{}{DIM:#}", printable(name))?;
-        }
-        if names.len() > NAMED {
-            writeln!(out, "      {DIM}and {} more{DIM:#}", names.len() - NAMED)?;
-        }
+        some_of(out, &names)?;
     }
     Ok(())
 }
@@ -135,22 +216,28 @@ fn not_compared(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
 fn table(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
     let width =
         kernels.iter().map(|kernel| printable(&kernel.release).chars().count()).max().unwrap_or(0).max(6);
-    write!(out, "\n{HEADING}{:<width$}  {:<7}  {:<6}", "kernel", "dialect", "accel")?;
+    // `*` stands behind one that is forced.
+    let dialect =
+        |kernel: &KernelRun| printable(&kernel.dialect) + if kernel.dialect_forced { "*" } else { "" };
+    let dialects = kernels.iter().map(|kernel| dialect(kernel).chars().count()).max().unwrap_or(0).max(7);
+    write!(out, "\n{HEADING}{:<width$}  {:<dialects$}  {:<6}", "kernel", "dialect", "accel")?;
     for status in Status::ALL {
         write!(out, "  {:>width$}", status.name(), width = status.name().len().max(6))?;
     }
     writeln!(out, "{HEADING:#}")?;
     for kernel in kernels {
         let totals = Totals::of([kernel]);
-        let (release, dialect, accel) =
-            (printable(&kernel.release), printable(&kernel.dialect), &kernel.accel);
-        write!(out, "{release:<width$}  {dialect:<7}  {accel:<6}")?;
+        let (release, dialect, accel) = (printable(&kernel.release), dialect(kernel), &kernel.accel);
+        write!(out, "{release:<width$}  {dialect:<dialects$}  {accel:<6}")?;
         for status in Status::ALL {
             let count = totals.count(status);
             let style = if count == 0 { DIM } else { style(status) };
             write!(out, "  {style}{count:>width$}{style:#}", width = status.name().len().max(6))?;
         }
         writeln!(out)?;
+    }
+    if kernels.iter().any(|kernel| kernel.dialect_forced) {
+        writeln!(out, "* forced with --dialect, whatever the kernel's BTF says")?;
     }
     Ok(())
 }
@@ -219,6 +306,7 @@ mod tests {
             dialect: "7.2".into(),
             accel: "tcg".into(),
             rows: vec![mismatch.clone(), Row::not_loaded("b.o", "", Status::NotLoadable, "cut short")],
+            ..KernelRun::default()
         };
         assert_eq!(
             plain(|out| row(out, &kernel, &mismatch)),
@@ -243,5 +331,54 @@ mod tests {
             ),
             "{summary}"
         );
+    }
+
+    #[test]
+    fn programs_that_differ_between_kernels_stand_together() {
+        let row = |program: &str, status| Row::not_loaded("a.o", program, status, "why");
+        let kernel = |name: &str, rows| KernelRun {
+            name: name.into(),
+            release: name.into(),
+            dialect: "7.2".into(),
+            rows,
+            ..KernelRun::default()
+        };
+        use Status::{Match, Mismatch, NotLoadable};
+        let mut kernels = [
+            kernel(
+                "6.18",
+                vec![row("p", Match), row("q", NotLoadable), row("r", NotLoadable), row("s", Mismatch)],
+            ),
+            kernel("7.2", vec![row("p", Match), row("q", Match), row("r", Match), row("s", Mismatch)]),
+            kernel("7.3", vec![row("p", Match), row("q", Match), row("r", Match)]),
+        ];
+        kernels[2].dialect_forced = true;
+        let text = plain(|out| summary(out, &kernels, Duration::ZERO));
+        assert!(
+            text.contains(
+                "
+Mismatches
+  a.o/s
+    [6.18]
+    [7.2]
+
+Not alike in all kernels
+    1 not there in 7.3; mismatch in 6.18, 7.2
+      a.o/s
+    2 match in 7.2, 7.3; not_loadable in 6.18
+      a.o/q
+      a.o/r
+
+kernel  dialect"
+            ) || {
+                eprintln!("{text}");
+                false
+            },
+        );
+        assert!(text.contains("    2 not_loadable: why\n      [6.18] a.o/q\n"), "{text}");
+        assert!(text.contains("7.3     7.2*  "), "{text}");
+        assert!(text.contains("* forced with --dialect"), "{text}");
+        let same = plain(|out| summary(out, &kernels[..1], Duration::ZERO));
+        assert!(!same.contains("Not alike"), "{same}");
     }
 }

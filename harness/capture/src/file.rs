@@ -1,9 +1,12 @@
-//! Captures as files: one program each, self-contained.
+//! Captures as files: one program each, from one kernel or several, self-contained.
 //!
 //! ```text
 //! file   = "livediff capture " version "\n" frame
-//! frame  = one zstd frame that holds the JSON of a `Capture`
+//! frame  = one zstd frame of: (the JSON of a `Capture` "\n")+
 //! ```
+//!
+//! Kernels see nearly the same of a program and say nearly the same, so that each one after the first costs little.
+//! Version 1 had one `Capture` in a file, without the line's end.
 //!
 //! The first line is plain text, so that `head -1` tells a stranger what the file is and a reader of the wrong
 //! version can say so before it decompresses anything. Instructions are JSON strings of 16 hexadecimal digits,
@@ -20,11 +23,11 @@ use std::{
 };
 use thiserror::Error;
 
-/// The version that this crate writes, and the only one that it reads.
-pub const VERSION: u32 = 1;
+/// The version that this crate writes; it reads the older ones too.
+pub const VERSION: u32 = 2;
 /// The extension of capture files.
 pub const EXTENSION: &str = "capture";
-/// Most bytes of JSON that a capture may decompress to: the longest log that the kernel takes, four times over.
+/// Most bytes of JSON that a file may decompress to: the longest log that the kernel takes, four times over.
 pub const MAX_JSON: u64 = 256 << 20;
 /// Most instruction slots of a program: the kernel refuses longer ones (`BPF_COMPLEXITY_LIMIT_INSNS`).
 pub const MAX_INSNS: usize = 1_000_000;
@@ -64,7 +67,8 @@ pub enum FormatError {
     Magic,
     /// Written by a newer or older program.
     #[error(
-        "capture version {0}; this program reads version {VERSION}: record it again, or use the program that wrote it"
+        "capture version {0}; this program reads up to version {VERSION}: record it again, or use the program that wrote \
+         it"
     )]
     Version(u32),
     /// The compressed part is damaged or cut.
@@ -76,7 +80,7 @@ pub enum FormatError {
         source: io::Error,
     },
     /// The text would exceed [`MAX_JSON`].
-    #[error("the text is longer than {MAX_JSON} bytes, the most that a capture may hold")]
+    #[error("the text is longer than {MAX_JSON} bytes, the most that a file of captures may hold")]
     TooLong,
     /// The text is not the JSON of a capture.
     #[error("not the JSON of a capture: {0}")]
@@ -84,15 +88,24 @@ pub enum FormatError {
     /// More instructions than any kernel takes.
     #[error("{0} instructions; no kernel takes more than {MAX_INSNS}")]
     TooManyInsns(usize),
+    /// There is no capture in the file.
+    #[error("no capture in it")]
+    Empty,
+    /// A file is about one program.
+    #[error("captures of several programs: `{0}` and `{1}`")]
+    Programs(String, String),
+    /// Which one would count?
+    #[error("two captures of one program from one kernel, {0}")]
+    Twice(String),
 }
 
-/// Reads a capture from bytes.
-pub fn decode(bytes: &[u8]) -> Result<Capture, FormatError> {
+/// Reads the captures of a program from bytes: at least one, each from another kernel.
+pub fn decode(bytes: &[u8]) -> Result<Vec<Capture>, FormatError> {
     let head = &bytes[..bytes.len().min(MAX_HEADER)];
     let end = head.iter().position(|&byte| byte == b'\n').ok_or(FormatError::Magic)?;
     let line = head.get(..end).and_then(|line| std::str::from_utf8(line).ok()).ok_or(FormatError::Magic)?;
     let version = line.strip_prefix(MAGIC).and_then(|text| text.parse().ok()).ok_or(FormatError::Magic)?;
-    if version != VERSION {
+    if !(1..=VERSION).contains(&version) {
         return Err(FormatError::Version(version));
     }
 
@@ -106,43 +119,71 @@ pub fn decode(bytes: &[u8]) -> Result<Capture, FormatError> {
     if json.len() as u64 > MAX_JSON {
         return Err(FormatError::TooLong);
     }
-    let capture: Capture = serde_json::from_slice(&json)?;
-    if capture.loaded.insns.len() > MAX_INSNS {
-        return Err(FormatError::TooManyInsns(capture.loaded.insns.len()));
+    let mut captures: Vec<Capture> = Vec::new();
+    for capture in serde_json::Deserializer::from_slice(&json).into_iter() {
+        captures.push(capture?);
     }
-    Ok(capture)
+    check(&captures)?;
+    Ok(captures)
 }
 
-/// The bytes of a capture's file. The same capture gives the same bytes.
-pub fn encode(capture: &Capture) -> io::Result<Vec<u8>> {
-    let json = serde_json::to_vec(capture)?;
+/// What holds of the captures in a file.
+fn check(captures: &[Capture]) -> Result<(), FormatError> {
+    let first = captures.first().ok_or(FormatError::Empty)?;
+    for (at, capture) in captures.iter().enumerate() {
+        if capture.loaded.insns.len() > MAX_INSNS {
+            return Err(FormatError::TooManyInsns(capture.loaded.insns.len()));
+        }
+        if (&capture.object, &capture.program) != (&first.object, &first.program) {
+            let name = |capture: &Capture| format!("{}/{}", capture.object, capture.program);
+            return Err(FormatError::Programs(name(first), name(capture)));
+        }
+        if captures.iter().skip(at + 1).any(|other| other.kernel.is_same(&capture.kernel)) {
+            return Err(FormatError::Twice(capture.kernel.release.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of a file of captures. The same captures give the same bytes.
+pub fn encode(captures: &[Capture]) -> Result<Vec<u8>, FormatError> {
+    check(captures)?;
+    let mut json = Vec::new();
+    for capture in captures {
+        serde_json::to_writer(&mut json, capture)?;
+        json.push(b'\n');
+    }
+    compress(&json).map_err(|source| FormatError::Compression { at: 0, source })
+}
+
+fn compress(json: &[u8]) -> io::Result<Vec<u8>> {
     let mut bytes = format!("{MAGIC}{VERSION}\n").into_bytes();
     let mut encoder = zstd::Encoder::new(&mut bytes, LEVEL)?;
     encoder.include_checksum(true)?;
     // Told the size, the compressor takes memory for it and not for the largest input.
     encoder.set_pledged_src_size(Some(json.len() as u64))?;
-    encoder.write_all(&json)?;
+    encoder.write_all(json)?;
     encoder.finish()?;
     Ok(bytes)
 }
 
-/// Reads the capture in a file.
-pub fn read(path: &Path) -> Result<Capture, FileError> {
+/// Reads the captures in a file: at least one, all of one program, each from another kernel.
+pub fn read(path: &Path) -> Result<Vec<Capture>, FileError> {
     let io = |source| FileError::Io { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     fs::File::open(path).map_err(io)?.take(MAX_JSON).read_to_end(&mut bytes).map_err(io)?;
     decode(&bytes).map_err(|source| FileError::Format { path: path.to_owned(), source })
 }
 
-/// Writes a capture to a file, which appears whole or not at all. Missing folders are made.
-pub fn write(path: &Path, capture: &Capture) -> Result<(), FileError> {
+/// Writes captures of one program to a file, which appears whole or not at all. Missing folders are made.
+pub fn write(path: &Path, captures: &[Capture]) -> Result<(), FileError> {
     let io = |source| FileError::Io { path: path.to_owned(), source };
+    let bytes = encode(captures).map_err(|source| FileError::Format { path: path.to_owned(), source })?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     fs::create_dir_all(folder).map_err(io)?;
-    let bytes = encode(capture).map_err(io)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".capture-");
     #[cfg(unix)]
@@ -157,13 +198,14 @@ pub fn write(path: &Path, capture: &Capture) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Where `record` puts a capture, relative to its output folder: `release/object/program.capture`.
+/// Where `record` puts captures, relative to its output folder: `release/object/program.capture`, or without the
+/// release where the captures of all kernels go into one file.
 ///
 /// Names come from objects and kernels, so every component is made harmless: a component never is `..` and holds
 /// only letters, digits, `.`, `_`, `-` and `+`.
-pub fn relative_path(release: &str, object: &str, program: &str) -> PathBuf {
+pub fn relative_path(release: Option<&str>, object: &str, program: &str) -> PathBuf {
     let parts = object.split('/').filter(|part| !part.is_empty() && *part != ".");
-    let mut path: PathBuf = std::iter::once(release).chain(parts).map(harmless).collect();
+    let mut path: PathBuf = release.into_iter().chain(parts).map(harmless).collect();
     path.push(format!("{}.{EXTENSION}", harmless(program)));
     path
 }
@@ -183,7 +225,11 @@ mod tests {
         Capture {
             object: "corpus/stack/spill.bpf.o".into(),
             program: "spill_fill".into(),
-            kernel: Kernel { release: "7.2.12+deb13-cloud-amd64".into(), dialect: "7.2".into() },
+            kernel: Kernel {
+                release: "7.2.12+deb13-cloud-amd64".into(),
+                dialect: "7.2".into(),
+                ..Kernel::default()
+            },
             loaded: Loaded {
                 insns: vec![
                     Insn { code: 0x7b, dst_reg: 10, src_reg: 1, off: -8, imm: 0 },
@@ -204,6 +250,14 @@ mod tests {
         }
     }
 
+    /// The same program from two kernels.
+    fn samples() -> [Capture; 2] {
+        let mut other = sample();
+        other.kernel = Kernel { release: "7.3".into(), dialect: "7.3".into(), dialect_forced: true };
+        other.said.log.insert(0, 'x');
+        [sample(), other]
+    }
+
     fn framed(json: &[u8]) -> Vec<u8> {
         let mut bytes = format!("{MAGIC}{VERSION}\n").into_bytes();
         bytes.extend(zstd::encode_all(json, 1).unwrap());
@@ -214,10 +268,11 @@ mod tests {
     fn what_is_written_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/c.capture");
-        write(&path, &sample()).unwrap();
-        assert_eq!(read(&path).unwrap(), sample());
+        write(&path, &[sample()]).unwrap();
+        assert_eq!(read(&path).unwrap(), [sample()]);
         // Writing again replaces the file and leaves nothing beside it.
-        write(&path, &sample()).unwrap();
+        write(&path, &samples()).unwrap();
+        assert_eq!(read(&path).unwrap(), samples());
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 
@@ -232,7 +287,7 @@ mod tests {
 
     #[test]
     fn every_cut_is_an_error() {
-        let bytes = encode(&sample()).unwrap();
+        let bytes = encode(&samples()).unwrap();
         for length in 0..bytes.len() {
             assert!(decode(&bytes[..length]).is_err(), "a capture cut to {length} bytes was read");
         }
@@ -240,12 +295,12 @@ mod tests {
 
     #[test]
     fn every_flipped_byte_is_an_error_or_changes_nothing() {
-        let bytes = encode(&sample()).unwrap();
+        let bytes = encode(&samples()).unwrap();
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 0x41;
             if let Ok(capture) = decode(&changed) {
-                assert_eq!(capture, sample(), "byte {at}");
+                assert_eq!(capture, samples(), "byte {at}");
             }
         }
     }
@@ -254,15 +309,59 @@ mod tests {
     fn strangers_are_told_apart() {
         assert!(matches!(decode(b"#include <linux/bpf.h>\n"), Err(FormatError::Magic)));
         assert!(matches!(decode(&[0x7f; 4096]), Err(FormatError::Magic)));
-        assert!(matches!(decode(b"livediff capture 2\nanything"), Err(FormatError::Version(2))));
+        for version in [0, 3] {
+            let bytes = format!("livediff capture {version}\nanything");
+            assert!(matches!(decode(bytes.as_bytes()), Err(FormatError::Version(v)) if v == version));
+        }
         assert!(matches!(
             decode(b"livediff capture 1\nanything"),
             Err(FormatError::Compression { at: 0, .. })
         ));
+        assert!(matches!(decode(&framed(b"")), Err(FormatError::Empty)));
         let error = decode(&framed(br#"{"object": "a", "program": 7}"#)).unwrap_err();
         assert!(error.to_string().contains("column 28"), "{error}");
         let deep = "[".repeat(100_000);
         assert!(matches!(decode(&framed(deep.as_bytes())), Err(FormatError::Json(_))));
+    }
+
+    #[test]
+    fn a_file_of_version_1_is_read() {
+        let mut bytes = b"livediff capture 1\n".to_vec();
+        bytes.extend(zstd::encode_all(&*serde_json::to_vec(&sample()).unwrap(), 1).unwrap());
+        assert_eq!(decode(&bytes).unwrap(), [sample()]);
+    }
+
+    #[test]
+    fn a_file_is_about_one_program_and_each_kernel_is_in_it_once() {
+        let [first, second] = samples();
+        let other = Capture { program: "other".into(), ..second.clone() };
+        let json = |captures: &[&Capture]| {
+            captures.iter().map(|capture| serde_json::to_string(capture).unwrap() + "\n").collect::<String>()
+        };
+        let read = |captures: &[&Capture]| decode(&framed(json(captures).as_bytes()));
+        assert_eq!(read(&[&first, &second]).unwrap().len(), 2);
+        assert!(matches!(read(&[&first, &other]), Err(FormatError::Programs(..))));
+        assert!(matches!(read(&[&first, &second, &first]), Err(FormatError::Twice(_))));
+        assert!(matches!(encode(&[first.clone(), other]), Err(FormatError::Programs(..))));
+        assert!(matches!(encode(&[]), Err(FormatError::Empty)));
+        // The whole file counts, also where its first capture is good.
+        let damaged = json(&[&first]) + r#"{"object": 7}"#;
+        assert!(matches!(decode(&framed(damaged.as_bytes())), Err(FormatError::Json(_))));
+    }
+
+    #[test]
+    fn equal_instructions_cost_little() {
+        let [mut first, mut second] = samples();
+        // Nothing that could be compressed for itself.
+        let mut state = 1u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as i32
+        };
+        first.loaded.insns = (0..4000).map(|_| Insn { imm: random(), ..Insn::default() }).collect();
+        second.loaded.insns = first.loaded.insns.clone();
+        let (one, both) = (encode(&[first.clone()]).unwrap().len(), encode(&[first, second]).unwrap().len());
+        assert!(one > 16_000 && both < one + 500, "{one} bytes, both {both}");
     }
 
     #[test]
@@ -283,10 +382,12 @@ mod tests {
 
     #[test]
     fn paths_stay_inside_the_folder() {
-        let path =
-            |object, program| relative_path("7.2.12+deb13", object, program).to_string_lossy().into_owned();
+        let path = |object, program| {
+            relative_path(Some("7.2.12+deb13"), object, program).to_string_lossy().into_owned()
+        };
         assert_eq!(path("corpus/stack/a.bpf.o", "main"), "7.2.12+deb13/corpus/stack/a.bpf.o/main.capture");
         assert_eq!(path("/./../../etc/a.o", "../x"), "7.2.12+deb13/__/__/etc/a.o/.._x.capture");
         assert_eq!(path("a.o", ""), "7.2.12+deb13/a.o/_.capture");
+        assert_eq!(relative_path(None, "/a/b.o", "p"), Path::new("a/b.o/p.capture"));
     }
 }

@@ -24,6 +24,16 @@ pub struct Kernel {
     pub release: String,
     /// The generation of `liveness.c` that the kernel carries, as found in its BTF: for example `7.2`.
     pub dialect: String,
+    /// The user chose the dialect, whatever the BTF says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dialect_forced: bool,
+}
+
+impl Kernel {
+    /// The same kernel, as far as its name tells, taken for the same dialect.
+    pub fn is_same(&self, other: &Kernel) -> bool {
+        (&self.release, &self.dialect) == (&other.release, &other.dialect)
+    }
 }
 
 /// One program in one kernel: what was loaded and what was said.
