@@ -53,7 +53,7 @@ pub(super) fn loaded(prepared: &Prepared, program: &Program<'_>, given: Given) -
         } else if insn.is_helper_call() && insn.imm >= POISONED_MAP_LOAD {
             if let Some(function) = prepared.functions.missing(insn.imm) {
                 return Err(format!(
-                    "it calls `{function}`, which this kernel does not offer to programs (a module that is not loaded may)"
+                    "it calls `{function}`, which is no function of this kernel, or one of another prototype or of a module that is not loaded"
                 ));
             }
             let map = usize::try_from(insn.imm - POISONED_MAP_LOAD).unwrap_or(usize::MAX);
