@@ -67,21 +67,42 @@ impl<'l> Heard<'l> {
         self.text.lines().any(|line| line == TABLE)
     }
 
-    /// The last lines that are a message and no part of the section's beginning, joined.
-    pub(super) fn last_words(&self) -> String {
-        let (lines, chars) = LAST_WORDS;
-        let mut words: Vec<String> = self
-            .log
-            .lines()
-            .rev()
-            .take_while(|line| !line.starts_with("func#") && !line.starts_with("topo_order["))
-            .map(|line| line.trim().chars().take(chars).collect::<String>())
-            .filter(|line| !line.is_empty())
-            .take(lines)
-            .collect();
-        words.reverse();
-        words.join("; ")
+    /// The kernel walked the program's paths, which it does last of all: it printed the registers at an instruction.
+    pub(super) fn paths_walked(&self) -> bool {
+        self.log.lines().any(|line| {
+            line.split_once(": R").is_some_and(|(insn, registers)| {
+                !insn.is_empty()
+                    && insn.bytes().all(|byte| byte.is_ascii_digit())
+                    && registers.starts_with(|c: char| c.is_ascii_digit())
+            })
+        })
     }
+
+    /// The last lines that are a message and no part of the section's beginning, joined. What Linux 7.3 explains after
+    /// an empty line is none.
+    pub(super) fn last_words(&self) -> String {
+        last_words(self.log.find("\n\n").map_or(self.log, |at| &self.log[..=at]))
+    }
+
+    /// The last lines of all, joined.
+    pub(super) fn very_last_words(&self) -> String {
+        last_words(self.log)
+    }
+}
+
+/// The last lines of `log` that are no part of the section's beginning, joined.
+fn last_words(log: &str) -> String {
+    let (lines, chars) = LAST_WORDS;
+    let mut words: Vec<String> = log
+        .lines()
+        .rev()
+        .take_while(|line| !line.starts_with("func#") && !line.starts_with("topo_order["))
+        .map(|line| line.trim().chars().take(chars).collect::<String>())
+        .filter(|line| !line.is_empty())
+        .take(lines)
+        .collect();
+    words.reverse();
+    words.join("; ")
 }
 
 /// Byte offsets of the beginnings of lines.

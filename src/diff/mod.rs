@@ -10,6 +10,7 @@
 //! the whole table                     failed         mismatch
 //! topo_order, but no whole table      in liveness    the texts up to the statistics decide: match or mismatch
 //! topo_order, but no whole table      otherwise      mismatch
+//! nothing of liveness, paths walked   any            mismatch
 //! nothing of liveness, and refused    any            rejected_early (but see below)
 //! nothing of liveness, not refused    any            mismatch
 //! a beginning only (log cut, ENOMEM)  any            mismatch if the beginning differs, else not_loadable
@@ -152,6 +153,9 @@ pub fn compare(loaded: &Loaded, said: &Said, dialect: Dialect, section: &Section
                 {
                     texts(None)
                 }
+                (Reach::Nothing, _) if heard.paths_walked() => mismatch(
+                    "the kernel walked the program's paths, and its log holds no liveness section".into(),
+                ),
                 (Reach::Nothing, _) if said.verdict == Verdict::Rejected => {
                     Comparison::not_compared(Status::RejectedEarly, refusal(said, &heard))
                 }
@@ -191,9 +195,10 @@ fn interrupted(said: &Said) -> Option<&'static str> {
 /// The kernel's last words and the error's name.
 fn refusal(said: &Said, heard: &Heard<'_>) -> String {
     let errno = errno_name(said.errno);
-    match heard.last_words() {
-        words if words.is_empty() => format!("{errno}, without a message"),
-        words => format!("{words} ({errno})"),
+    match (heard.last_words(), heard.very_last_words()) {
+        (words, last) if words.is_empty() && last.is_empty() => format!("{errno}, without a message"),
+        (words, last) if words.is_empty() => format!("{last} ({errno})"),
+        (words, _) => format!("{words} ({errno})"),
     }
 }
 

@@ -190,6 +190,18 @@ fn a_refusal_before_liveness_is_not_compared() {
     }
 }
 
+/// A kernel that lost the section is not mistaken for one that refused the program before it.
+#[test]
+fn a_walk_without_a_section_is_a_mismatch() {
+    let loaded = program();
+    let walk = "func#0 @0\n0: R1=ctx() R10=fp0\n0: (95) exit\nR0 !read_ok\n";
+    for dialect in Dialect::ALL {
+        let of = |log: &str| judge(&loaded, &said(Verdict::Rejected, 13, log), dialect).status;
+        assert_eq!(of(walk), Status::Mismatch, "{}", dialect.id());
+        assert_eq!(of("func#0 @0\nR0 !read_ok: Rabbit\n1: Rx\n"), Status::RejectedEarly, "{}", dialect.id());
+    }
+}
+
 #[test]
 fn a_refusal_by_liveness_is_compared() {
     let loaded = recursive();
