@@ -309,7 +309,7 @@ impl Run<'_> {
         let (config, output) = (self.config, self.output);
         let task = output.task("replaying");
         task.expect(paths.len());
-        let mut kernels: BTreeMap<(String, String, bool), KernelRun> = BTreeMap::new();
+        let mut kernels: BTreeMap<(Dialect, String, String), KernelRun> = BTreeMap::new();
         let unreadable = thread::scope(|threads| {
             let (send, receive) = mpsc::channel();
             let collector = threads.spawn(|| {
@@ -326,7 +326,7 @@ impl Run<'_> {
                         }
                     };
                     for (kernel, dialect, row) in rows {
-                        let key = (kernel.release.clone(), kernel.dialect, kernel.dialect_forced);
+                        let key = (dialect, kernel.release.clone(), kernel.dialect);
                         let run = kernels.entry(key).or_insert_with(|| KernelRun {
                             name: kernel.release.clone(),
                             release: kernel.release,

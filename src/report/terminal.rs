@@ -164,14 +164,20 @@ fn differing(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
         for (kernel, status) in kernels.iter().zip(statuses) {
             by_status.entry(status).or_default().push(printable(&kernel.name));
         }
-        let parts: Vec<String> = by_status
+        // What is so in most kernels is told last and without their names.
+        let most = by_status.iter().max_by_key(|(_, kernels)| kernels.len());
+        let most = most.filter(|(_, kernels)| kernels.len() > 1).map(|(status, _)| *status);
+        let rest = most.and_then(|status| Some((status, by_status.remove(&status)?)));
+        let part = |status: Option<Status>, place: String| {
+            let name = status.map_or("not there", Status::name);
+            let style = status.map_or(DIM, style);
+            format!("{style}{name}{style:#} {place}")
+        };
+        let mut parts: Vec<String> = by_status
             .into_iter()
-            .map(|(status, kernels)| {
-                let name = status.map_or("not there", Status::name);
-                let style = status.map_or(DIM, style);
-                format!("{style}{name}{style:#} in {}", kernels.join(", "))
-            })
+            .map(|(status, kernels)| part(status, format!("in {}", kernels.join(", "))))
             .collect();
+        parts.extend(rest.map(|(status, _)| part(status, "in the others".to_owned())));
         writeln!(out, "{:>5} {}", names.len(), parts.join("; "))?;
         some_of(out, &names)?;
     }
@@ -363,9 +369,9 @@ Mismatches
     [7.2]
 
 Not alike in all kernels
-    1 not there in 7.3; mismatch in 6.18, 7.2
+    1 not there in 7.3; mismatch in the others
       a.o/s
-    2 match in 7.2, 7.3; not_loadable in 6.18
+    2 not_loadable in 6.18; match in the others
       a.o/q
       a.o/r
 
