@@ -228,7 +228,7 @@ impl Run<'_> {
                 let ignored = inputs.found_captures.len();
                 if ignored > 0 {
                     self.say(format_args!(
-                        "Captures beside the objects that were not replayed: {ignored}; --replay compares with them."
+                        "Files of captures beside the objects that were not replayed: {ignored}; --replay compares with them."
                     ));
                 }
                 if !inputs.captures.is_empty() && !self.config.session.cancel.is_cancelled() {
