@@ -111,7 +111,7 @@ pub enum BuildError {
     )]
     Config { missing: String },
     #[error("{what} failed ({status}). The end of {log}:\n{tail}")]
-    Make { what: &'static str, status: String, log: PathBuf, tail: String },
+    Make { what: &'static str, status: String, log: PathBuf, tail: String, killed: bool },
     #[error(
         "the disk is full: {path} has {free} MiB left, and a build takes some {NEEDED_MIB} MiB. Free some space, or set XDG_CACHE_HOME"
     )]
@@ -311,15 +311,18 @@ fn already_built(place: &Path, inputs: u64) -> Option<Built> {
 fn keep(bz_image: &Path, place: &Path, note: &Note) -> Result<(), BuildError> {
     fs::create_dir_all(place).map_err(io_error("make the folder", place))?;
     let (image, about) = (place.join("bzImage"), place.join("build.json"));
-    let new = place.join(".new");
-    fs::copy(bz_image, &new).map_err(io_error("copy the kernel to", &new))?;
+    // Two builds may be given one name.
+    let new = tempfile::Builder::new().prefix(".new-").tempdir_in(place);
+    let new = new.map_err(io_error("make a folder in", place))?;
+    let copy = new.path().join("bzImage");
+    fs::copy(bz_image, &copy).map_err(io_error("copy the kernel to", &copy))?;
     match fs::remove_file(&about) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(io_error("remove", &about)(error));
         }
         _ => {}
     }
-    fs::rename(&new, &image).map_err(io_error("make", &image))?;
+    fs::rename(&copy, &image).map_err(io_error("make", &image))?;
     let text = serde_json::to_vec_pretty(note).unwrap_or_default();
     fs::write(&about, text).map_err(io_error("write", &about))
 }

@@ -90,8 +90,8 @@ impl<'a> Make<'a> {
                 sink(file);
             }
         });
-        // Where make itself ended, it has removed what it did not finish.
-        if !matches!(outcome, Err(BuildError::Make { ref status, .. }) if status.starts_with("signal")) {
+        // Unless it was killed, make has removed what it did not finish.
+        if !matches!(outcome, Err(BuildError::Make { killed: true, .. })) {
             let _ = fs::remove_file(&self.unclean);
         }
         outcome
@@ -102,8 +102,9 @@ impl<'a> Make<'a> {
 fn file_in(line: &str) -> Option<&str> {
     let mut words = line.strip_prefix("  ")?.split_whitespace();
     let (what, file) = (words.next()?, words.next()?);
-    (what.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') && words.next().is_none())
-        .then_some(file)
+    (what.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        && words.next().is_none())
+    .then_some(file)
 }
 
 /// Runs a program to its end. Its output goes to `log` and, by lines, to `sink`. Cancelled, it and all that it has
@@ -171,9 +172,10 @@ pub(super) fn run_logged(
             // Not ended by itself, so nothing of it was cleaned up.
             Ok(status) if killed(status) => Err(BuildError::Make {
                 what,
-                status: "signal 9, after it was asked to stop and did not".into(),
+                status: "killed, since it was asked to stop and did not".into(),
                 log: log.into(),
                 tail: String::new(),
+                killed: true,
             }),
             _ => Err(BuildError::Cancelled),
         };
@@ -185,11 +187,12 @@ pub(super) fn run_logged(
     if status.success() {
         return Ok(());
     }
+    let killed = killed(status);
     let status = match status.code() {
         Some(code) => format!("status {code}"),
         None => format!("{status}"),
     };
-    Err(BuildError::Make { what, status, log: log.into(), tail: tail_of(log) })
+    Err(BuildError::Make { what, status, log: log.into(), tail: tail_of(log), killed })
 }
 
 fn killed(status: ExitStatus) -> bool {
@@ -288,6 +291,17 @@ mod tests {
     }
 
     #[test]
+    fn only_a_kill_leaves_no_time_to_clean_up() {
+        for (signal, expected) in [("KILL", true), ("TERM", false)] {
+            let (outcome, _) = run(&format!("kill -{signal} $$"), &Cancel::new(), &mut |_| {});
+            assert!(
+                matches!(outcome, Err(BuildError::Make { killed, .. }) if killed == expected),
+                "{outcome:?}"
+            );
+        }
+    }
+
+    #[test]
     fn an_interruption_ends_the_whole_group() {
         let cancel = Cancel::new();
         let stop = cancel.clone();
@@ -328,6 +342,7 @@ mod tests {
     #[test]
     fn progress_is_told_from_other_lines() {
         assert_eq!(file_in("  CC      kernel/bpf/liveness.o"), Some("kernel/bpf/liveness.o"));
+        assert_eq!(file_in("  VDSO2C  arch/x86/vdso64-image.c"), Some("arch/x86/vdso64-image.c"));
         assert_eq!(file_in("  HOSTCC  scripts/kconfig/conf.o"), Some("scripts/kconfig/conf.o"));
         for other in ["make[1]: Entering directory '/x'", "  note: in x.h", "", "  CC", "a.c:1: error: x"] {
             assert_eq!(file_in(other), None, "{other}");
