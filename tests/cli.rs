@@ -7,6 +7,10 @@ use livediff::{
 };
 use livediff_capture::{Capture, FuncInfo, Insn, Kernel, Loaded, Map, Said, Verdict, file};
 use serde_json::Value;
+
+#[path = "cli/ci.rs"]
+mod ci;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -48,11 +52,22 @@ impl Done {
 
 /// Runs the program in `folder`, with a cache there and, so that no test boots anything, without QEMU.
 fn livediff(folder: &Path, args: &[&str]) -> Done {
-    let output = Command::new(env!("CARGO_BIN_EXE_livediff"))
+    livediff_with(folder, args, &[])
+}
+
+/// [`livediff`] with more in the environment.
+fn livediff_with(folder: &Path, args: &[&str], environment: &[(&str, &str)]) -> Done {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_livediff"));
+    // The tests may themselves be run by a CI system.
+    for name in ["GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"] {
+        command.env_remove(name);
+    }
+    let output = command
         .args(args)
         .current_dir(folder)
         .env("PATH", folder)
         .env("XDG_CACHE_HOME", folder.join(".cache"))
+        .envs(environment.iter().copied())
         .output()
         .expect("the program runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -5,20 +5,22 @@ use super::{
     flags::DiffFlags,
     inputs::Inputs,
     kernels::{self, Kernel, Wanted},
-    output::{self, Output},
+    output::Output,
     session::{Finished, Go, Ran, Session},
+    shard::{self, Unit},
+    verdict::{self, REPLAY, ReportFlags},
 };
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use livediff::{
     Dialect,
     diff::{self, Comparison, Status},
-    report::{self, KernelRun, Row, Totals, terminal},
+    report::{KernelRun, Report, Row, Totals, terminal},
 };
 use livediff_capture::{Capture, Loaded, Said, file};
 use livediff_harness::run::{self, RunError};
 use std::{
     collections::BTreeMap,
-    panic,
+    fs, panic,
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
@@ -27,9 +29,6 @@ use std::{
 
 /// Where programs are looked for if no path is given.
 const CORPUS: &str = "corpus";
-
-/// What stands for the accelerator where no kernel ran.
-const REPLAY: &str = "replay";
 
 /// The comparison that the flags ask for.
 struct Config {
@@ -40,8 +39,7 @@ struct Config {
     /// The kernels were named, so that nothing may be put in their place.
     kernels_named: bool,
     strict: bool,
-    json: Option<PathBuf>,
-    junit: Option<PathBuf>,
+    reports: ReportFlags,
 }
 
 /// What is run and what is replayed.
@@ -62,18 +60,7 @@ impl Config {
         if !kernels_named {
             session.kernels.push(Wanted::Packaged(kernels::DEFAULT.into()));
         }
-        if [&flags.json, &flags.junit].iter().filter(|file| file.as_deref() == Some(Path::new("-"))).count()
-            > 1
-        {
-            bail!("--json and --junit cannot both go to standard output");
-        }
-        for file in [&flags.json, &flags.junit].into_iter().flatten() {
-            let folder = output::folder_of(file);
-            if !folder.is_dir() {
-                bail!("{}: there is no folder {} to write the report to", file.display(), folder.display());
-            }
-        }
-
+        flags.reports.check()?;
         let paths = match flags.paths {
             paths if !paths.is_empty() => paths,
             _ if Path::new(CORPUS).is_dir() => vec![PathBuf::from(CORPUS)],
@@ -105,20 +92,39 @@ impl Config {
                 "--kernel says which kernel to boot, and nothing is booted: captures are replayed as recorded"
             );
         }
-        Ok(Config {
-            session,
-            inputs,
-            plan,
-            kernels_named,
-            strict: flags.strict,
-            json: flags.json,
-            junit: flags.junit,
-        })
+        let mut config =
+            Config { session, inputs, plan, kernels_named, strict: flags.strict, reports: flags.reports };
+        config.deal()?;
+        Ok(config)
     }
 
-    fn to_stderr(&self) -> bool {
-        [&self.json, &self.junit].iter().any(|file| file.as_deref() == Some(Path::new("-")))
+    /// Has the session choose its part, where only a part is wanted.
+    fn deal(&mut self) -> Result<()> {
+        if !self.session.is_sharded() {
+            return Ok(());
+        }
+        let Inputs { objects, broken, captures, found_captures, .. } = &self.inputs;
+        let found: &[PathBuf] = if self.plan == Plan::Live { &[] } else { found_captures };
+        let captures = captures.iter().chain(found).map(|path| {
+            // A file is read by one part only, so it is not split.
+            let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+            let name = unit_name(path);
+            Ok(Unit { name, size: bytes.len() as u64, contents: shard::hash(&bytes), programs: Vec::new() })
+        });
+        let mut others = captures.collect::<Result<Vec<Unit>>>()?;
+        let objects: &[_] = if self.plan == Plan::Live { objects } else { &[] };
+        if self.plan == Plan::Live {
+            let broken = broken.iter().filter(|(name, _)| self.session.filter.matches(name, ""));
+            others.extend(broken.map(|(name, _)| Unit { name: name.clone(), ..Unit::default() }));
+        }
+        self.session.deal(objects, others);
+        Ok(())
     }
+}
+
+/// Under which name a file of captures is dealt out.
+fn unit_name(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 /// ` (ignored: ...)`, or nothing.
@@ -134,7 +140,7 @@ fn described(strangers: &[(String, String)]) -> String {
 /// Compares, prints as results come, and reports.
 pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
     let config = Config::new(flags)?;
-    let output = Output::new(config.to_stderr());
+    let output = Output::new(config.reports.on_stdout());
     let started = Instant::now();
     let mut run =
         Run { config: &config, output: &output, kernels: Vec::new(), ended_by: None, complete: true };
@@ -146,13 +152,16 @@ pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
     if totals.all() > 0 {
         output.print(|out| terminal::summary(out, &kernels, started.elapsed()));
     }
-    if let Some(path) = &config.json {
-        output::write_report(path, |out| report::to_json(&kernels, out))?;
-    }
-    if let Some(path) = &config.junit {
-        output::write_report(path, |out| report::to_junit(&kernels, out))?;
-    }
-    if config.session.cancel.is_cancelled() {
+    let interrupted = config.session.cancel.is_cancelled();
+    let incomplete = match &ended_by {
+        _ if interrupted => Some("the run was interrupted".to_owned()),
+        Some(error) => Some(format!("{error:#}")),
+        None => (!complete).then(|| "the guest did not report on every program".to_owned()),
+    };
+    let shard = config.session.filter.share().map(|share| share.described());
+    let report = Report { kernels, shard, incomplete };
+    config.reports.write(&report)?;
+    if interrupted {
         anstream::eprintln!("interrupted: the totals are those of the part that was done");
     } else if let Some(error) = ended_by {
         // A discrepancy found before is still one, and the exit says so; the cause of the end is told in any case.
@@ -163,28 +172,23 @@ pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
         if totals.count(Status::Mismatch) == 0 {
             return Err(error);
         }
-        anstream::eprintln!("error: {}", terminal::printable_lines(&format!("{error:#}")));
+        verdict::complain(&error);
     } else if totals.compared() == 0 {
         return Err(nothing_compared(&config, &totals));
     }
-    // A kernel that nothing was compared in is not covered by another's programs.
-    let mut complete = complete;
-    for kernel in kernels.iter().filter(|kernel| kernel.accel != REPLAY) {
-        let totals = Totals::of([kernel]);
-        if totals.compared() == 0 {
-            complete = false;
-            anstream::eprintln!(
-                "error: kernel {}: nothing was compared in it ({})",
-                terminal::printable(&kernel.name),
-                terminal::counted(totals.all(), "program")
-            );
-        }
-    }
-    Ok(Exit::of(&totals, complete, config.strict))
+    Ok(verdict::exit(&report, config.strict))
 }
 
 fn nothing_compared(config: &Config, totals: &Totals) -> anyhow::Error {
+    let share = config.session.filter.share();
     match totals.all() {
+        0 if share.is_some_and(|share| share.is_empty()) => {
+            let shard = share.map(|share| share.shard().to_string()).unwrap_or_default();
+            anyhow!(
+                "part {shard} is empty, so that nothing was compared: there are fewer programs than parts (its report \
+                 is written all the same, for `livediff merge`)"
+            )
+        }
         0 => anyhow!("no program matches --filter: nothing was compared"),
         1 => anyhow!("nothing was compared: the only program could not be, for the reason given above"),
         count if config.inputs.objects.is_empty() && config.inputs.broken.len() == count => {
@@ -249,7 +253,12 @@ impl Run<'_> {
         // All of them first: a name that is wrong should not end a run that has gone on for long.
         let kernels = match self.open() {
             Ok(kernels) => kernels,
-            Err(error) if !self.config.kernels_named && !self.config.inputs.found_captures.is_empty() => {
+            // Of several machines, all or none have to do so, and they know nothing of each other.
+            Err(error)
+                if !self.config.kernels_named
+                    && !session.is_sharded()
+                    && !self.config.inputs.found_captures.is_empty() =>
+            {
                 self.say(format_args!(
                     "No kernel can be run here ({}): comparing with the recorded captures instead.",
                     terminal::printable(&format!("{error:#}"))
@@ -316,7 +325,7 @@ impl Run<'_> {
                 let mut unreadable = 0;
                 for outcome in receive {
                     task.advance();
-                    let rows: Vec<(livediff_capture::Kernel, Dialect, Row)> = match outcome {
+                    let rows: Vec<(livediff_capture::Kernel, Dialect, Option<Row>)> = match outcome {
                         Ok(rows) => rows,
                         Err(error) => {
                             unreadable += 1;
@@ -335,6 +344,7 @@ impl Run<'_> {
                             accel: REPLAY.into(),
                             rows: Vec::new(),
                         });
+                        let Some(row) = row else { continue };
                         if row.comparison.status != Status::Match {
                             output.print(|out| terminal::row(out, run, &row));
                         }
@@ -428,11 +438,13 @@ fn one_kernel(
     Ok((run, ran))
 }
 
-/// A row for each capture in a file, with the kernel that it was taken from; none if it is filtered out.
-fn replayed(path: &Path, config: &Config) -> Result<Vec<(livediff_capture::Kernel, Dialect, Row)>> {
+/// The kernel of each capture in a file that is not filtered out, and its row, unless it is in another part.
+fn replayed(path: &Path, config: &Config) -> Result<Vec<(livediff_capture::Kernel, Dialect, Option<Row>)>> {
     let mut rows = Vec::new();
+    let filter = &config.session.filter;
+    let ours = filter.share().is_none_or(|share| share.has(&unit_name(path), ""));
     for Capture { object, program, mut kernel, loaded, said } in file::read(path)? {
-        if !config.session.filter.wants(&object, &program) {
+        if !filter.matches(&object, &program) {
             continue;
         }
         let dialect = match (config.session.dialect, Dialect::from_id(&kernel.dialect)) {
@@ -447,7 +459,8 @@ fn replayed(path: &Path, config: &Config) -> Result<Vec<(livediff_capture::Kerne
                 kernel.dialect
             ),
         };
-        rows.push((kernel, dialect, judged(object, program, &loaded, &said, dialect)));
+        let row = ours.then(|| judged(object, program, &loaded, &said, dialect));
+        rows.push((kernel, dialect, row));
     }
     Ok(rows)
 }

@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Analyze(AnalyzeFlags),
     /// Run a kernel and write what it saw and said of every program to files, one capture each.
     Record(RecordFlags),
+    /// Put the reports of all parts of a run (`diff --shard I/N --json FILE`) together.
+    Merge(super::merge::MergeFlags),
     /// List, fetch, build and inspect kernels.
     Kernel(KernelFlags),
     /// Get programs to compare: carve them out of files, build the kernel's own.
@@ -46,13 +48,8 @@ pub(crate) struct DiffFlags {
     #[arg(long)]
     pub(crate) strict: bool,
 
-    /// Write the report as JSON; `-` is standard output.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
-
-    /// Write the report as JUnit XML; `-` is standard output.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reports: super::verdict::ReportFlags,
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +121,9 @@ pub(crate) struct LiveFlags {
     /// Only programs whose `object/program` matches; `*` also matches `/`.
     #[arg(long, value_name = "GLOB")]
     pub(crate) filter: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) shard: super::shard::ShardFlags,
 
     /// Virtual processors of the guest, and threads that analyse [default: the number of processors].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]

@@ -8,9 +8,12 @@ mod flags;
 mod inputs;
 mod kernel;
 mod kernels;
+mod merge;
 mod output;
 mod record;
 mod session;
+mod shard;
+mod verdict;
 
 use clap::Parser;
 use exit::Exit;
@@ -23,6 +26,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Analyze(flags) => analyze::run(flags),
         Command::Diff(flags) => diff::run(flags),
         Command::Record(flags) => record::run(flags),
+        Command::Merge(flags) => merge::run(flags),
         Command::Kernel(flags) => kernel::run(flags),
         Command::Corpus(flags) => corpus::run(flags),
     };

@@ -34,6 +34,7 @@ pub(crate) fn run(flags: RecordFlags) -> Result<Exit> {
     if inputs.objects.is_empty() {
         bail!("no BPF object in the given paths: nothing to record");
     }
+    session.deal(&inputs.objects, []);
     livediff_harness::run::check_qemu()?;
     std::fs::create_dir_all(&flags.output).with_context(|| format!("{}", flags.output.display()))?;
 

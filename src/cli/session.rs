@@ -8,8 +8,9 @@ use super::{
     inputs::ObjectFile,
     kernels::{Kernel, Wanted},
     output::{Output, Task},
+    shard::{self, Costs, Extent, Shard, Share, Unit},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use globset::{GlobBuilder, GlobMatcher};
 use livediff::log::LIVE_REGS_HEADER;
 use livediff::{
@@ -19,7 +20,7 @@ use livediff::{
 };
 use livediff_capture::{Loaded, Said};
 use livediff_harness::run::{self, Accel, Cancel, Event, Outcome, RunError};
-use object::{Object, ObjectSymbol, SymbolKind};
+use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,6 +48,8 @@ pub(crate) struct Session {
     pub(crate) cancel: Cancel,
     /// The dialect that all kernels are taken for, whatever their BTF says.
     pub(crate) dialect: Option<Dialect>,
+    /// The part of the programs that is wanted, and what parts are balanced by.
+    shard: Option<(Shard, Costs)>,
     options: run::Options,
     /// Processors that guests may use together.
     processors: usize,
@@ -72,6 +75,12 @@ impl Session {
             options.vcpus = jobs.min(options.vcpus);
         }
         options.memory_mib = run::Options::memory_for(options.vcpus);
+        let shard = Shard::find(flags.shard.shard, |name| std::env::var(name).ok())?;
+        let costs = flags.shard.costs.as_deref().map(Costs::read).transpose()?;
+        let shard = match (shard, costs) {
+            (None, Some(_)) => bail!("--costs balances the parts of --shard, and there is no --shard"),
+            (shard, costs) => shard.map(|shard| (shard, costs.unwrap_or_default())),
+        };
         let cancel = Cancel::new();
         let on_signal = cancel.clone();
         ctrlc::set_handler(move || on_signal.cancel()).context("Ctrl-C cannot be watched for")?;
@@ -81,9 +90,35 @@ impl Session {
             pool: ThreadPoolBuilder::new().num_threads(jobs).build()?,
             cancel,
             dialect: flags.dialect,
+            shard,
             options,
             processors: jobs.min(processors),
         })
+    }
+
+    /// Whether only a part of the programs is wanted.
+    pub(crate) fn is_sharded(&self) -> bool {
+        self.shard.is_some()
+    }
+
+    /// If only a part of the programs is wanted: deals the objects and what else there is out, and from then on wants
+    /// what is in the part. To be called once, with everything that the run is about.
+    pub(crate) fn deal<'o>(
+        &mut self,
+        objects: impl IntoIterator<Item = &'o ObjectFile>,
+        others: impl IntoIterator<Item = Unit>,
+    ) {
+        let Some((shard, costs)) = &self.shard else { return };
+        let has_some =
+            |object: &&ObjectFile| self.filter.functions(object).is_none_or(|names| !names.is_empty());
+        let units = objects.into_iter().filter(has_some).map(|object| Unit {
+            name: object.name.clone(),
+            size: object.bytes.len() as u64,
+            contents: shard::hash(&object.bytes),
+            programs: self.filter.programs(object),
+        });
+        let units: Vec<Unit> = units.chain(others).collect();
+        self.filter.share = Some(Share::deal(*shard, &units, costs));
     }
 
     /// Does `work` for each of `kernels`, for several at a time where the machine has processors and memory for their
@@ -339,8 +374,11 @@ impl Ledger {
     }
 }
 
-/// `--filter`.
-pub(crate) struct Filter(Option<GlobMatcher>);
+/// `--filter` and `--shard`.
+pub(crate) struct Filter {
+    glob: Option<GlobMatcher>,
+    share: Option<Share>,
+}
 
 impl Filter {
     /// A filter that lets everything pass where there is no glob.
@@ -349,18 +387,51 @@ impl Filter {
             let glob = GlobBuilder::new(glob).literal_separator(false).build();
             Ok(glob.context("--filter takes a glob, such as '*/spill*'")?.compile_matcher())
         };
-        Ok(Filter(glob.map(matcher).transpose()?))
+        Ok(Filter { glob: glob.map(matcher).transpose()?, share: None })
     }
 
-    /// The program is wanted.
+    /// The program is wanted: `--filter` takes it, and it is in the part of `--shard`.
     pub(crate) fn wants(&self, object: &str, program: &str) -> bool {
-        self.0.as_ref().is_none_or(|glob| glob.is_match(qualified(object, program)))
+        self.matches(object, program) && self.share.as_ref().is_none_or(|share| share.has(object, program))
+    }
+
+    /// `--filter` takes the program.
+    pub(crate) fn matches(&self, object: &str, program: &str) -> bool {
+        self.glob.as_ref().is_none_or(|glob| glob.is_match(qualified(object, program)))
+    }
+
+    /// The part of `--shard`.
+    pub(crate) fn share(&self) -> Option<&Share> {
+        self.share.as_ref()
+    }
+
+    /// The functions of an object that `--filter` takes and that may be programs, with their sizes. None where they
+    /// cannot be told; then the object cannot be split.
+    fn programs(&self, file: &ObjectFile) -> Vec<(String, u64)> {
+        let Ok(object) = object::File::parse(&*file.bytes) else { return Vec::new() };
+        let mut programs = BTreeMap::new();
+        for symbol in object.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text) {
+            let Ok(name) = symbol.name() else { return Vec::new() };
+            // What is in `.text` is called by programs, and loaded with each that does.
+            let section = symbol.section_index().and_then(|index| object.section_by_index(index).ok());
+            let subprogram = section.is_none_or(|section| section.name() == Ok(".text"));
+            if !subprogram && self.matches(&file.name, name) {
+                programs.insert(name.to_owned(), symbol.size());
+            }
+        }
+        programs.into_iter().collect()
     }
 
     /// The names of the object's functions that are wanted, programs among them; nothing if that cannot be told
     /// from outside, or if everything is wanted.
     fn functions(&self, file: &ObjectFile) -> Option<Vec<String>> {
-        self.0.as_ref()?;
+        match self.share.as_ref().map(|share| share.extent(&file.name)) {
+            Some(Extent::Nothing) => return Some(Vec::new()),
+            Some(Extent::Some) => {}
+            Some(Extent::All) | None => {
+                self.glob.as_ref()?;
+            }
+        }
         let object = object::File::parse(&*file.bytes).ok()?;
         let names = object.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text);
         let names =

@@ -1,13 +1,16 @@
-//! What a run found, and how it is told: on the terminal, as JSON, as JUnit XML.
+//! What a run found, and how it is told: on the terminal, as JSON, as JUnit XML. Reports of parts are merged into one.
 mod json;
 mod junit;
+mod merge;
 pub mod terminal;
 
-pub use json::to_json;
+pub use json::{ReadError, from_json, to_json};
 pub use junit::to_junit;
+pub use merge::{MergeError, merge};
 
 use crate::diff::{Comparison, Status};
 use livediff_capture::Verdict;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One program in one kernel.
@@ -70,6 +73,28 @@ impl KernelRun {
     pub fn sort(&mut self) {
         self.rows.sort_by(|a, b| (&a.object, &a.program).cmp(&(&b.object, &b.program)));
     }
+}
+
+/// A part of a run that was dealt out to several machines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Which part, from 1 to `count`.
+    pub index: usize,
+    /// How many parts there are.
+    pub count: usize,
+    /// Tells what was dealt out and how: the same for all parts of one run, and for no other.
+    pub of: String,
+}
+
+/// What a run, or a part of one, found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Every kernel, in the order in which they were named.
+    pub kernels: Vec<KernelRun>,
+    /// Which part of a run it is; none for a whole one.
+    pub shard: Option<Shard>,
+    /// Why not every program had its turn, if that is so.
+    pub incomplete: Option<String>,
 }
 
 /// How many programs ended in which status.

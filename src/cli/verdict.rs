@@ -1,0 +1,84 @@
+//! What comes at the end of a run and of a merge alike: the reports that were asked for, and the exit status.
+
+use super::{exit::Exit, output};
+use anyhow::{Result, bail};
+use clap::Args;
+use livediff::report::{
+    self, Report, Totals,
+    terminal::{counted, printable, printable_lines},
+};
+use std::path::{Path, PathBuf};
+
+/// What stands for the accelerator where no kernel ran.
+pub(crate) const REPLAY: &str = "replay";
+
+/// Where reports are written to.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ReportFlags {
+    /// Write the report as JSON; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write the report as JUnit XML; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+}
+
+impl ReportFlags {
+    /// An error if the reports could not be written at the end.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.files().filter(|file| *file == Path::new("-")).count() > 1 {
+            bail!("--json and --junit cannot both go to standard output");
+        }
+        for file in self.files() {
+            let folder = output::folder_of(file);
+            if !folder.is_dir() {
+                bail!("{}: there is no folder {} to write the report to", file.display(), folder.display());
+            }
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.json, &self.junit].into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    /// Standard output is taken by a report.
+    pub(crate) fn on_stdout(&self) -> bool {
+        self.files().any(|file| file == Path::new("-"))
+    }
+
+    /// Writes them.
+    pub(crate) fn write(&self, report: &Report) -> Result<()> {
+        if let Some(path) = &self.json {
+            output::write_report(path, |out| report::to_json(report, out))?;
+        }
+        if let Some(path) = &self.junit {
+            output::write_report(path, |out| report::to_junit(&report.kernels, out))?;
+        }
+        Ok(())
+    }
+}
+
+/// The exit status of a report in which something was compared. A kernel that nothing was compared in is not covered by
+/// another's programs.
+pub(crate) fn exit(report: &Report, strict: bool) -> Exit {
+    let mut complete = report.incomplete.is_none();
+    for kernel in report.kernels.iter().filter(|kernel| kernel.accel != REPLAY) {
+        let totals = Totals::of([kernel]);
+        if totals.compared() == 0 {
+            complete = false;
+            anstream::eprintln!(
+                "error: kernel {}: nothing was compared in it ({})",
+                printable(&kernel.name),
+                counted(totals.all(), "program")
+            );
+        }
+    }
+    Exit::of(&Totals::of(&report.kernels), complete, strict)
+}
+
+/// Says on standard error what kept a run from its end, where that does not decide the exit status.
+pub(crate) fn complain(error: &anyhow::Error) {
+    anstream::eprintln!("error: {}", printable_lines(&format!("{error:#}")));
+}
