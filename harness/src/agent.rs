@@ -12,8 +12,8 @@ mod facts;
 mod libbpf;
 mod load;
 mod object;
+mod stop;
 mod system;
-mod watch;
 
 use crate::protocol::{self, FromGuest, MARKER, ToGuest, VERSION};
 use object::Prepared;
@@ -52,7 +52,7 @@ fn serve() -> io::Result<()> {
         system::put_config(&release, &config)?;
     }
     libbpf::collect_warnings();
-    watch::install()?;
+    stop::install()?;
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         // A thread that is gone would leave its program without a result.

@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
 /// Version of the messages. Host and agent are the same program; another version means a mixed-up initramfs.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 /// Name of the virtio-serial port.
 pub(crate) const PORT: &str = "livediff";
 /// File in the initramfs that tells the program that it is the agent.
@@ -28,8 +28,8 @@ pub struct Stop {
     /// The line of the log before the last lines that are wanted: after it comes one line for each instruction,
     /// 64-bit loads counted once.
     pub marker: String,
-    /// How long the load may still go on after that. One that ends by itself in this time has a verdict.
-    pub grace: Duration,
+    /// How long the load may take all the same. One that ends by itself in this time has a verdict.
+    pub after: Duration,
 }
 
 /// From the host to the agent.
@@ -41,7 +41,7 @@ pub(crate) enum ToGuest {
         version: u32,
         /// Threads that prepare and load.
         threads: u32,
-        /// Largest log buffer of one thread, in bytes.
+        /// The log buffer of one thread, in bytes.
         log_limit: u32,
         /// When a load is cut short.
         stop: Option<Stop>,

@@ -4,6 +4,7 @@
 //! cache. Skips, and says so, where one of them is missing; fetches nothing.
 #![allow(missing_docs)]
 
+use livediff_capture::Verdict;
 use livediff_harness::{
     agent,
     image::Image,
@@ -33,9 +34,10 @@ fn main() {
         return run_until_killed(&image);
     }
     type Test = fn(&Image);
-    let tests: [(&str, Test); 7] = [
+    let tests: [(&str, Test); 8] = [
         ("loads_the_corpus", loads_the_corpus),
         ("one_bad_program_does_not_spoil_the_others", one_bad_program_does_not_spoil_the_others),
+        ("a_load_is_stopped_once_it_has_said_enough", a_load_is_stopped_once_it_has_said_enough),
         ("tells_what_was_loaded", tells_what_was_loaded),
         (
             "what_is_not_in_the_object_costs_only_who_needs_it",
@@ -231,6 +233,41 @@ fn one_bad_program_does_not_spoil_the_others(image: &Image) {
     let attach = both.0.attach.as_ref().expect("an extension attaches");
     // BPF_PROG_TYPE_SCHED_CLS
     assert_eq!((attach.name.as_str(), attach.target_prog_type), ("replaceable", Some(3)));
+}
+
+fn a_load_is_stopped_once_it_has_said_enough(image: &Image) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults.bpf.o");
+    let bytes: std::sync::Arc<[u8]> = fs::read(path).expect("the object").into();
+    let run = |marker: &str, after: Duration| {
+        let mut found = BTreeMap::new();
+        let only = ["says_much", "refused"].map(String::from).to_vec();
+        let object = Object { name: "faults".into(), bytes: bytes.clone(), only: Some(only) };
+        let options =
+            Options { stop: Some(run::Stop { marker: marker.into(), after }), ..Options::default() };
+        run::run(image, vec![object], &options, &Cancel::new(), &mut |event| {
+            if let Event::Program { program, outcome: Outcome::Loaded(both), .. } = event {
+                found.insert(program, both.1);
+            }
+        })
+        .expect("a run");
+        found
+    };
+    let marker = "Live regs before insn:";
+    let stopped = run(marker, Duration::ZERO);
+    let said = &stopped["says_much"];
+    assert_eq!((said.verdict, said.errno), (Verdict::NotRun, 11), "{:.200}", said.log);
+    let whole = run(marker, Duration::from_secs(50));
+    let log = &whole["says_much"].log;
+    assert_eq!(whole["says_much"].verdict, Verdict::Accepted);
+    // What is wanted is the same, whole, and little follows.
+    let end = log.find(marker).expect("the table") + 1000;
+    let table = log.get(..end).and_then(|text| text.rsplit_once("\n")).expect("lines").0;
+    assert!(said.log.starts_with(table), "{}", said.log);
+    assert!(said.log.len() < 1 << 20 && log.len() > 64 << 10);
+    // A log that never has what is wanted is let run to its end.
+    let unknown = run("No line of any log", Duration::ZERO);
+    assert_eq!(unknown["says_much"].verdict, Verdict::Accepted);
+    assert!(unknown["says_much"].log.len() > 4 << 20);
 }
 
 fn what_is_not_in_the_object_costs_only_who_needs_it(image: &Image) {

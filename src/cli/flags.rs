@@ -136,6 +136,11 @@ pub(crate) struct LiveFlags {
     /// Seconds after which a program counts as hanging.
     #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
+
+    /// Let the verification of every program run to its end, for its verdict. Without this it is stopped once the
+    /// liveness section is complete; by `record`, only if it takes longer than a second.
+    #[arg(long)]
+    pub(crate) verdict: bool,
 }
 
 /// How the guest is run.

@@ -33,9 +33,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a load may go on once the liveness section is complete.
-const GRACE: Duration = Duration::from_secs(1);
-
 /// Everything that is the same for all kernels of a run.
 pub(crate) struct Session {
     /// The kernels that were named, in order.
@@ -67,8 +64,9 @@ impl Session {
                 AccelFlag::Tcg => Accel::Tcg,
             },
             timeout: Duration::from_secs(flags.timeout),
-            // What follows the table is the path walk. It is worth a moment, for the verdict.
-            stop: Some(run::Stop { marker: LIVE_REGS_HEADER.to_owned(), grace: GRACE }),
+            // What follows the table is the path walk.
+            stop: (!flags.verdict)
+                .then(|| run::Stop { marker: LIVE_REGS_HEADER.to_owned(), after: Duration::ZERO }),
             ..run::Options::default()
         };
         if let Some(jobs) = flags.jobs {
@@ -119,6 +117,13 @@ impl Session {
         });
         let units: Vec<Unit> = units.chain(others).collect();
         self.filter.share = Some(Share::deal(*shard, &units, costs));
+    }
+
+    /// Gives every program that much time for the whole of its verification, so that most have a verdict.
+    pub(crate) fn allow_verification(&mut self, time: Duration) {
+        if let Some(stop) = &mut self.options.stop {
+            stop.after = time;
+        }
     }
 
     /// Does `work` for each of `kernels`, for several at a time where the machine has processors and memory for their

@@ -6,19 +6,21 @@ use super::{
     facts,
     libbpf::{self, LoadAnswer, LoadOptions, Program},
     object::{Prepared, Ready},
-    watch::{self, Watcher},
+    stop::Stopper,
 };
 use crate::protocol::Stop;
 use libbpf_sys as sys;
 use livediff_capture::{Attach, Loaded, Verdict};
 use std::{
+    ffi::CStr,
     io,
     os::fd::{AsRawFd, OwnedFd},
 };
 
 /// Level 2 tells everything; `BPF_LOG_FIXED` (8) keeps the beginning when the buffer is full.
 const LOG_LEVEL: u32 = 2 | 8;
-const FIRST_SIZE: usize = 4 << 20;
+/// How much of a buffer is kept in memory from one load to the next, in bytes.
+const KEPT: usize = 4 << 20;
 /// How much of a log is sent beyond what is wanted, in bytes.
 const SPARE: usize = 64 << 10;
 const EAGAIN: i32 = 11;
@@ -28,24 +30,31 @@ const ATTEMPTS: u32 = 4;
 
 /// The buffer that the kernel writes the log of one thread's loads to.
 pub(super) struct LogBuffer {
-    /// All zero beyond what the last load wrote.
+    /// As large as it may be: what no log has reached takes no memory. All zero beyond what the last load wrote.
     bytes: Vec<u8>,
-    watcher: Option<Watcher>,
+    stopper: Option<Stopper>,
     /// The line before the last ones that are wanted.
     marker: Option<String>,
-    limit: usize,
     used: usize,
     /// Bytes that the last load may have written: the longest that its log was, and the NUL behind it.
     written: usize,
 }
 
+/// How a load went.
+struct Load {
+    result: Result<OwnedFd, i32>,
+    /// It was told to stop, whether it did or not.
+    told_to_stop: bool,
+    /// The log did not fit.
+    cut: bool,
+}
+
 impl LogBuffer {
-    /// A buffer of the calling thread that grows up to `limit` bytes.
-    pub(super) fn new(limit: usize, stop: Option<Stop>) -> io::Result<LogBuffer> {
-        let limit = limit.max(1 << 16);
+    /// A buffer of the calling thread, of `size` bytes.
+    pub(super) fn new(size: usize, stop: Option<Stop>) -> io::Result<LogBuffer> {
         let marker = stop.as_ref().map(|stop| stop.marker.clone());
-        let watcher = stop.map(Watcher::start).transpose()?;
-        Ok(LogBuffer { bytes: vec![0; FIRST_SIZE.min(limit)], limit, used: 0, written: 0, watcher, marker })
+        let stopper = stop.map(|stop| Stopper::new(stop.after)).transpose()?;
+        Ok(LogBuffer { bytes: vec![0; size.max(1 << 16)], used: 0, written: 0, stopper, marker })
     }
 
     /// The log of the last load.
@@ -55,42 +64,41 @@ impl LogBuffer {
 
     /// Gives back what an unusually long log needed.
     pub(super) fn shrink(&mut self) {
-        if self.bytes.len() > FIRST_SIZE {
-            self.bytes = vec![0; FIRST_SIZE.min(self.limit)];
+        if self.written > KEPT {
+            let size = self.bytes.len();
+            self.bytes = Vec::new();
+            self.bytes = vec![0; size];
             self.written = 0;
         }
         self.clear();
     }
 
-    /// Makes room for `needed` bytes; false if there is as much as there may be.
-    fn grow(&mut self, needed: usize) -> bool {
-        if self.bytes.len() >= self.limit {
+    /// Runs a load into the empty buffer, with the stopper at its side if there is one and it `may_stop`.
+    fn run(&mut self, may_stop: bool, load: impl FnOnce(&mut [u8]) -> LoadAnswer) -> Load {
+        self.clear();
+        let bytes = &mut self.bytes;
+        let (LoadAnswer { result, log_true_size }, told_to_stop) = match &mut self.stopper {
+            Some(stopper) if may_stop => stopper.run(|| load(bytes)),
+            _ => (load(bytes), false),
+        };
+        self.written = log_true_size.saturating_add(1);
+        self.set_used(log_true_size);
+        Load { result, told_to_stop, cut: log_true_size > self.bytes.len() }
+    }
+
+    /// Where what is wanted of the log ends: behind the `lines` lines after the marker, if they are all there.
+    fn wanted(&self, lines: usize) -> Option<usize> {
+        end_of_lines(self.text(), self.marker.as_ref()?.as_bytes(), lines)
+    }
+
+    /// Forgets what lies [`SPARE`] bytes and more behind what is wanted. True if there was something.
+    fn cut(&mut self, lines: usize) -> bool {
+        if self.used <= SPARE {
             return false;
         }
-        let size = needed.saturating_add(needed / 8).max(self.bytes.len() * 2).min(self.limit);
-        self.bytes = Vec::new();
-        self.bytes = vec![0; size];
-        self.written = 0;
-        true
-    }
-
-    /// Runs a load into the empty buffer; also tells whether it was cut short because the log has enough.
-    fn watched<R>(&mut self, lines: usize, load: impl FnOnce(&mut [u8]) -> R) -> (R, bool) {
-        self.clear();
-        match &self.watcher {
-            Some(watcher) => watcher.run(&mut self.bytes, lines, load),
-            None => (load(&mut self.bytes), false),
-        }
-    }
-
-    /// Forgets what lies [`SPARE`] bytes and more behind the `lines` lines after the marker. True if there was
-    /// something.
-    fn cut(&mut self, lines: usize) -> bool {
-        let Some(marker) = self.marker.as_ref().filter(|_| self.used > SPARE) else { return false };
-        let text = self.bytes.get(..self.used).unwrap_or_default();
-        let Some(end) = end_of_lines(text, marker.as_bytes(), lines) else { return false };
-        let kept =
-            text.get(end + SPARE..).and_then(|rest| Some(rest.iter().position(|byte| *byte == b'\n')? + 1));
+        let Some(end) = self.wanted(lines) else { return false };
+        let rest = self.text().get(end + SPARE..);
+        let kept = rest.and_then(|rest| Some(rest.iter().position(|byte| *byte == b'\n')? + 1));
         match kept.map(|kept| end + SPARE + kept) {
             Some(kept) if kept < self.used => {
                 self.used = kept;
@@ -111,13 +119,13 @@ impl LogBuffer {
     /// Notes how much of the buffer the kernel has written: up to the first NUL.
     fn set_used(&mut self, true_size: usize) {
         let written = self.bytes.get(..true_size.min(self.bytes.len())).unwrap_or_default();
-        self.used = written.iter().position(|byte| *byte == 0).unwrap_or(written.len());
+        self.used = CStr::from_bytes_until_nul(written).map_or(written.len(), CStr::count_bytes);
     }
 }
 
 /// Where the `lines` lines after the line with the marker end.
 fn end_of_lines(text: &[u8], marker: &[u8], lines: usize) -> Option<usize> {
-    let at = watch::find(text, marker)?;
+    let at = text.windows(marker.len().max(1)).position(|window| window == marker)?;
     let newlines = text.get(at..)?.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     newlines.map(|(offset, _)| at + offset + 1).nth(lines)
 }
@@ -149,33 +157,22 @@ pub(super) fn load(prepared: &Prepared, ready: &Ready, log: &mut LogBuffer) -> R
         license: &prepared.license,
         log_level: LOG_LEVEL,
     };
-    let mut attempts = ATTEMPTS;
+    let (mut attempts, mut may_stop) = (ATTEMPTS, true);
     let (result, stopped, truncated) = loop {
-        let (LoadAnswer { mut result, log_true_size }, enough) =
-            log.watched(lines, |bytes| libbpf::prog_load(&program, &options, bytes));
-        let cut = log_true_size > log.bytes.len();
-        log.written = log_true_size.saturating_add(1);
-        let (interrupted, full) =
-            (result.as_ref().err() == Some(&EAGAIN), result.as_ref().err() == Some(&ENOSPC));
-        if enough && (interrupted || full) {
+        let Load { result, told_to_stop, cut } =
+            log.run(may_stop, |bytes| libbpf::prog_load(&program, &options, bytes));
+        match result {
             // Where the buffer was full before the load was stopped, its error hides the one of the stop.
-            log.set_used(log_true_size);
-            break (result, true, cut);
-        }
-        if interrupted && attempts > 0 {
-            attempts -= 1;
-            continue;
-        }
-        if cut && log.grow(log_true_size) {
-            continue;
-        }
-        if cut && full {
+            Err(EAGAIN | ENOSPC) if told_to_stop && log.wanted(lines).is_some() => break (result, true, cut),
+            Err(EAGAIN) if told_to_stop && !cut => may_stop = false,
+            Err(EAGAIN) if attempts > 0 => attempts -= 1,
             // The error is the log's, and hides the verdict.
-            let silent = LoadOptions { log_level: 0, ..options };
-            result = libbpf::prog_load(&program, &silent, &mut []).result;
+            Err(ENOSPC) if cut => {
+                let silent = LoadOptions { log_level: 0, ..options };
+                break (libbpf::prog_load(&program, &silent, &mut []).result, false, cut);
+            }
+            _ => break (result, false, cut),
         }
-        log.set_used(log_true_size);
-        break (result, false, cut);
     };
     let (verdict, errno) = match result {
         _ if stopped => (Verdict::NotRun, EAGAIN),
@@ -311,7 +308,7 @@ mod tests {
     use super::*;
 
     fn cut(log: &str, lines: usize) -> (bool, String) {
-        let stop = Stop { marker: "Table:".into(), grace: std::time::Duration::from_secs(1) };
+        let stop = Stop { marker: "Table:".into(), after: std::time::Duration::from_secs(1) };
         let mut buffer = LogBuffer::new(1 << 20, Some(stop)).unwrap();
         buffer.bytes[..log.len()].copy_from_slice(log.as_bytes());
         buffer.set_used(log.len() + 1);
@@ -321,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_log_is_cut_behind_what_is_wanted() {
-        super::watch::install().unwrap();
+        super::super::stop::install().unwrap();
         let wanted = "func#0 @0\nTable:\n0: a\n1: b\n";
         let walk = "x".repeat(99) + "\n";
         assert_eq!(cut(wanted, 2), (false, wanted.to_string()));
