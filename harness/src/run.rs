@@ -4,6 +4,9 @@
 //! to the caller as it comes. When the guest dies, or a program takes too long, the guest is started anew and what
 //! was being loaded is tried once more, each program alone: one with which it happens again is to blame. The rest
 //! goes on. Every program wanted ends in exactly one [`Outcome`].
+//!
+//! [`run_batches`] does the same for objects that are not all known beforehand: the guest stays, and is given the next
+//! objects when those before are done.
 
 mod accel;
 mod elf;
@@ -223,5 +226,45 @@ pub fn run(
     if objects.is_empty() {
         return Ok(());
     }
-    supervisor::Supervisor::new(image, objects, options, cancel, sink)?.run()
+    run_batches(image, options, cancel, &mut OneBatch { objects, sink })
+}
+
+/// Work for a guest that is not all known beforehand.
+pub trait Work {
+    /// The next objects, whose names are unique among themselves; none ends the run. Called before the guest is
+    /// started, and again whenever every program wanted of the objects before has its outcome. It may take its time,
+    /// in which the guest waits, but must return when the run is cancelled.
+    fn next(&mut self) -> Vec<Object>;
+
+    /// What happens with the objects given last.
+    fn event(&mut self, event: Event);
+}
+
+/// Loads every program wanted of the objects that `work` gives, batch by batch, into the kernel of `image`. One guest
+/// does them all, unless it dies or has to be stopped; how often that may happen is counted anew for each batch.
+///
+/// `work` is called on this thread. For the rest as [`run`].
+pub fn run_batches(
+    image: &Image,
+    options: &Options,
+    cancel: &Cancel,
+    work: &mut dyn Work,
+) -> Result<(), RunError> {
+    supervisor::Supervisor::new(image, options, cancel, work)?.run()
+}
+
+/// Everything at once.
+struct OneBatch<'s> {
+    objects: Vec<Object>,
+    sink: &'s mut dyn FnMut(Event),
+}
+
+impl Work for OneBatch<'_> {
+    fn next(&mut self) -> Vec<Object> {
+        std::mem::take(&mut self.objects)
+    }
+
+    fn event(&mut self, event: Event) {
+        (self.sink)(event);
+    }
 }

@@ -2,13 +2,14 @@
 //!
 //! Work is a queue of items: an object, or one program of it that must be alone in the guest because it is a
 //! suspect. A session is one guest; it ends when the queue is empty, when the guest dies or when a program
-//! takes too long. After each the account says what is left.
+//! takes too long. After each the account says what is left. When everything has its outcome, the next batch of
+//! objects is asked for, and the guest that is there goes on with it.
 //!
 //! Guests also die and hang by chance, where they are emulated or their host is busy. So no program is blamed for
 //! what happened once: what was in flight is tried once more alone, and to blame if it happens again.
 
 use super::{
-    Accel, Cancel, Event, Object, Options, Outcome, RunError, accel, elf, host_processors, initramfs,
+    Accel, Cancel, Event, Object, Options, Outcome, RunError, Work, accel, elf, host_processors, initramfs,
     vm::{self, FromVm, Machine, Vm},
 };
 use crate::{
@@ -31,7 +32,7 @@ const KVM_TRIAL: Duration = Duration::from_secs(6);
 /// How often an emulated kernel may die before its agent answers. One that is broken dies every time; a good one can
 /// die of the emulation, where a processor runs code that another is patching, and the next start is fine.
 const BOOT_TRIALS: usize = 3;
-/// How often a guest is started anew before the rest is given up.
+/// How often a guest is started anew before the rest of a batch is given up.
 const RESTART_LIMIT: usize = 200;
 /// Guests in a row that may die without a program to blame.
 const IDLE_DEATH_LIMIT: usize = 3;
@@ -104,17 +105,20 @@ pub(super) struct Supervisor<'a> {
     suspects: VecDeque<Item>,
     /// What was in flight when a guest died, or took too long: it is to blame if that happens again.
     suspected: HashSet<Item>,
+    /// Guests that were started anew for this batch.
+    restarts: usize,
+    /// Guests in a row that died without a program to blame.
+    idle_deaths: usize,
     cancel: &'a Cancel,
-    sink: &'a mut dyn FnMut(Event),
+    work: &'a mut dyn Work,
 }
 
 impl<'a> Supervisor<'a> {
     pub(super) fn new(
         image: &'a Image,
-        objects: Vec<Object>,
         options: &Options,
         cancel: &'a Cancel,
-        sink: &'a mut dyn FnMut(Event),
+        work: &'a mut dyn Work,
     ) -> Result<Self, RunError> {
         let qemu = vm::find_qemu()?;
         let io = |action| move |source| RunError::Io { action, source };
@@ -126,31 +130,16 @@ impl<'a> Supervisor<'a> {
         let memory_mib = memory_mib(options.memory_mib);
         let machine = Machine { qemu: qemu.clone(), kernel, initramfs, vcpus, memory_mib };
         let start = Box::new(move |accel| machine.start(accel));
-        Ok(Supervisor {
-            qemu,
-            vcpus,
-            memory_mib,
-            ..Self::with_start(start, image, objects, options, cancel, sink)
-        })
+        Ok(Supervisor { qemu, vcpus, memory_mib, ..Self::with_start(start, image, options, cancel, work) })
     }
 
     fn with_start(
         start: Start<'a>,
         image: &'a Image,
-        objects: Vec<Object>,
         options: &Options,
         cancel: &'a Cancel,
-        sink: &'a mut dyn FnMut(Event),
+        work: &'a mut dyn Work,
     ) -> Self {
-        let entries = objects
-            .into_iter()
-            .map(|object| Entry {
-                license: elf::license(&object.bytes),
-                object,
-                programs: None,
-                closed: false,
-            })
-            .collect();
         Supervisor {
             image,
             start,
@@ -161,24 +150,42 @@ impl<'a> Supervisor<'a> {
             wanted_accel: options.accel,
             timeout: options.timeout,
             stop: options.stop.clone(),
-            entries,
+            entries: Vec::new(),
             suspects: VecDeque::new(),
             suspected: HashSet::new(),
+            restarts: 0,
+            idle_deaths: 0,
             cancel,
-            sink,
+            work,
         }
+    }
+
+    /// Takes the next batch in the place of the one that is done. False if there is none.
+    fn take_batch(&mut self) -> bool {
+        let entry = |object: Object| Entry {
+            license: elf::license(&object.bytes),
+            object,
+            programs: None,
+            closed: false,
+        };
+        self.entries = self.work.next().into_iter().map(entry).collect();
+        self.suspects.clear();
+        self.suspected.clear();
+        (self.restarts, self.idle_deaths) = (0, 0);
+        !self.entries.is_empty()
     }
 
     /// Does everything.
     pub(super) fn run(mut self) -> Result<(), RunError> {
-        let mut restarts = 0;
-        let mut idle_deaths = 0;
+        if !self.take_batch() {
+            return Ok(());
+        }
         loop {
             let vm = self.boot()?;
             let reason = match self.session(vm)? {
                 End::Done => return Ok(()),
                 End::Died { reason, console, in_flight, unsent } => {
-                    idle_deaths = if in_flight.is_empty() { idle_deaths + 1 } else { 0 };
+                    self.idle_deaths = if in_flight.is_empty() { self.idle_deaths + 1 } else { 0 };
                     let reason = match cause(&console) {
                         Some(line) => format!("{reason} ({line})"),
                         None => reason,
@@ -189,7 +196,7 @@ impl<'a> Supervisor<'a> {
                     reason
                 }
                 End::Late { console, late, unsent } => {
-                    idle_deaths = 0;
+                    self.idle_deaths = 0;
                     let reason = format!("no result within {} s", self.timeout.as_secs_f32());
                     let reason =
                         self.held_against(&reason, &late, || Outcome::Timeout { console: console.clone() });
@@ -197,16 +204,17 @@ impl<'a> Supervisor<'a> {
                     reason
                 }
             };
-            restarts += 1;
-            if idle_deaths >= IDLE_DEATH_LIMIT || restarts >= RESTART_LIMIT {
+            self.restarts += 1;
+            if self.idle_deaths >= IDLE_DEATH_LIMIT || self.restarts >= RESTART_LIMIT {
                 self.give_up(&format!(
-                    "not loaded: the guest had to be restarted {restarts} times, at last because {reason}"
+                    "not loaded: the guest had to be restarted {} times, at last because {reason}",
+                    self.restarts
                 ));
             }
-            if self.entries.iter().all(Entry::is_settled) {
+            if self.entries.iter().all(Entry::is_settled) && !self.take_batch() {
                 return Ok(());
             }
-            (self.sink)(Event::GuestRestarted { reason });
+            self.work.event(Event::GuestRestarted { reason });
         }
     }
 
@@ -270,7 +278,7 @@ impl<'a> Supervisor<'a> {
                             accel::remember(&self.qemu, true);
                         }
                         self.accel = Some(accel);
-                        (self.sink)(Event::Booted { release, accel });
+                        self.work.event(Event::Booted { release, accel });
                     }
                     return Ok(vm);
                 }
@@ -336,7 +344,12 @@ impl<'a> Supervisor<'a> {
             self.check_cancelled()?;
             session.send_more(self, &vm);
             if session.is_done() {
-                return Ok(End::Done);
+                if !self.take_batch() {
+                    return Ok(End::Done);
+                }
+                session.fill_queue(self);
+                heard = Instant::now();
+                continue;
             }
             match vm.receive(TICK) {
                 Some(FromVm::Message(message, payload)) => {
@@ -374,7 +387,7 @@ impl<'a> Supervisor<'a> {
                 Outcome::NotLoadable { reason } => reason,
                 Outcome::Loaded(_) => return,
             };
-            (self.sink)(Event::NotOpened { object: entry.object.name.clone(), reason });
+            self.work.event(Event::NotOpened { object: entry.object.name.clone(), reason });
             return;
         };
         let numbers: Vec<u32> = match item.program {
@@ -401,7 +414,7 @@ impl<'a> Supervisor<'a> {
         };
         if !std::mem::replace(&mut program.settled, true) {
             let (object, program) = (entry.object.name.clone(), program.name.clone());
-            (self.sink)(Event::Program { object, program, outcome });
+            self.work.event(Event::Program { object, program, outcome });
         }
     }
 
@@ -458,7 +471,20 @@ struct Session {
 
 impl Session {
     fn new(supervisor: &mut Supervisor<'_>) -> Session {
-        let mut queue = VecDeque::new();
+        let mut session = Session {
+            queue: VecDeque::new(),
+            sent: HashMap::new(),
+            in_flight: BTreeMap::new(),
+            timeout: supervisor.timeout,
+            vcpus: supervisor.vcpus as usize,
+            window: 2 * supervisor.vcpus as usize + 2,
+        };
+        session.fill_queue(supervisor);
+        session
+    }
+
+    /// Puts everything that has no outcome into the queue, which is empty.
+    fn fill_queue(&mut self, supervisor: &mut Supervisor<'_>) {
         let mut seen = HashSet::new();
         for item in std::mem::take(&mut supervisor.suspects) {
             let settled = match item.program {
@@ -466,7 +492,7 @@ impl Session {
                 None => supervisor.entries.get(item.object as usize).is_none_or(Entry::is_settled),
             };
             if !settled && seen.insert(item) {
-                queue.push_back((item, true));
+                self.queue.push_back((item, true));
             }
         }
         // The largest first: what takes longest is not to be waited for alone at the end.
@@ -474,16 +500,7 @@ impl Session {
         let mut unsettled: Vec<(u32, usize)> =
             unsettled.map(|(object, entry)| (object, entry.object.bytes.len())).collect();
         unsettled.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-        queue.extend(unsettled.into_iter().map(|(object, _)| (Item { object, program: None }, false)));
-        let window = 2 * supervisor.vcpus as usize + 2;
-        Session {
-            queue,
-            sent: HashMap::new(),
-            in_flight: BTreeMap::new(),
-            timeout: supervisor.timeout,
-            vcpus: supervisor.vcpus as usize,
-            window,
-        }
+        self.queue.extend(unsettled.into_iter().map(|(object, _)| (Item { object, program: None }, false)));
     }
 
     /// Suspects that have not been tried.
@@ -579,7 +596,7 @@ impl Session {
             names.iter().map(|name| Program { name: name.clone(), settled: unwanted(name) }).collect();
         entry.programs = Some(programs);
         let object = entry.object.name.clone();
-        (supervisor.sink)(Event::Opened { object, programs: names });
+        supervisor.work.event(Event::Opened { object, programs: names });
     }
 
     /// What is in flight for too long.

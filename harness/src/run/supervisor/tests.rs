@@ -1,7 +1,7 @@
 //! The account, with agents that are threads of the test and die, hang or lie where they are told to.
 
 use super::*;
-use crate::protocol;
+use crate::{protocol, run::OneBatch};
 use livediff_capture::{Loaded, Verdict};
 use std::{
     collections::BTreeMap,
@@ -119,8 +119,8 @@ fn run_with(objects: Vec<Object>, faults: &Faults) -> Report {
         Ok(Vm::over(ours).unwrap())
     });
     let cancel = Cancel::new();
-    let supervisor = Supervisor::with_start(start, &image, objects, &options, &cancel, &mut sink);
-    let result = supervisor.run();
+    let mut work = OneBatch { objects, sink: &mut sink };
+    let result = Supervisor::with_start(start, &image, &options, &cancel, &mut work).run();
     report.result = result;
     report
 }
@@ -257,7 +257,8 @@ fn guests_that_die_of_nothing_are_given_up_and_every_program_reported() {
         Ok(Vm::over(ours).unwrap())
     });
     let (options, cancel) = (Options { accel: Accel::Tcg, ..Options::default() }, Cancel::new());
-    Supervisor::with_start(start, &image, objects(), &options, &cancel, &mut sink).run().unwrap();
+    let mut work = OneBatch { objects: objects(), sink: &mut sink };
+    Supervisor::with_start(start, &image, &options, &cancel, &mut work).run().unwrap();
     assert_eq!(programs, ["a", "b"]);
 }
 
@@ -267,7 +268,8 @@ fn a_guest_that_never_answers_is_an_error() {
     let start: Start<'_> = Box::new(|_| Ok(Vm::over(UnixStream::pair().unwrap().0).unwrap()));
     let (options, cancel) = (Options { accel: Accel::Tcg, ..Options::default() }, Cancel::new());
     let mut sink = |event| panic!("{event:?}");
-    let result = Supervisor::with_start(start, &image, objects(), &options, &cancel, &mut sink).run();
+    let mut work = OneBatch { objects: objects(), sink: &mut sink };
+    let result = Supervisor::with_start(start, &image, &options, &cancel, &mut work).run();
     let message = result.unwrap_err().to_string();
     assert!(message.contains("7.2-test") && message.contains("did not start"), "{message}");
 }
@@ -284,7 +286,76 @@ fn a_cancelled_run_ends_at_once() {
     let (options, cancel) = (Options { accel: Accel::Tcg, ..Options::default() }, Cancel::new());
     cancel.cancel();
     let begun = Instant::now();
-    let result = Supervisor::with_start(start, &image, objects(), &options, &cancel, &mut |_| {}).run();
+    let mut work = OneBatch { objects: objects(), sink: &mut |_| {} };
+    let result = Supervisor::with_start(start, &image, &options, &cancel, &mut work).run();
     assert!(matches!(result, Err(RunError::Cancelled)));
     assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+/// Gives the same two objects a number of times, and notes the outcomes of each batch.
+struct Batches {
+    left: usize,
+    guests: usize,
+    programs: Vec<BTreeMap<String, &'static str>>,
+}
+
+impl Work for Batches {
+    fn next(&mut self) -> Vec<Object> {
+        if self.left == 0 {
+            return Vec::new();
+        }
+        self.left -= 1;
+        self.programs.push(BTreeMap::new());
+        objects()
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Program { program, outcome, .. } => {
+                let outcome = if matches!(outcome, Outcome::Loaded(_)) { "loaded" } else { "lost" };
+                let before = self.programs.last_mut().unwrap().insert(program, outcome);
+                assert!(before.is_none(), "a program came out twice");
+            }
+            Event::Booted { .. } | Event::GuestRestarted { .. } => self.guests += 1,
+            Event::Opened { .. } => {}
+            Event::NotOpened { object, reason } => panic!("{object}: {reason}"),
+        }
+    }
+}
+
+fn run_three_batches(faults: Faults) -> Batches {
+    let image = Image::for_tests();
+    let (options, cancel) = (Options { accel: Accel::Tcg, ..Options::default() }, Cancel::new());
+    let mut batches = Batches { left: 3, guests: 0, programs: Vec::new() };
+    let once = Arc::new(AtomicBool::new(false));
+    let start: Start<'_> = Box::new(|_| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (faults, once) = (faults.clone(), Arc::clone(&once));
+        std::thread::spawn(move || serve(theirs, &faults, &once));
+        Ok(Vm::over(ours).unwrap())
+    });
+    Supervisor::with_start(start, &image, &options, &cancel, &mut batches).run().unwrap();
+    batches
+}
+
+#[test]
+fn one_guest_does_batch_after_batch() {
+    let batches = run_three_batches(Faults::new());
+    assert_eq!(batches.programs.len(), 3);
+    assert_eq!(batches.guests, 1);
+    for programs in &batches.programs {
+        assert_eq!(programs.len(), 6);
+        assert!(programs.values().all(|outcome| *outcome == "loaded"), "{programs:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_dies_between_batches_is_replaced() {
+    let batches = run_three_batches(Faults::from([("b2", Does::Die)]));
+    assert_eq!(batches.programs.len(), 3);
+    for programs in &batches.programs {
+        let lost: Vec<&str> =
+            programs.iter().filter(|(_, outcome)| **outcome == "lost").map(|(name, _)| &**name).collect();
+        assert_eq!((programs.len(), lost), (6, vec!["b2"]));
+    }
 }
