@@ -161,6 +161,7 @@ pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
     let shard = config.session.filter.share().map(|share| share.described());
     let report = Report { kernels, shard, incomplete };
     config.reports.write(&report)?;
+    verdict::tell_github(&report, &output);
     if interrupted {
         anstream::eprintln!("interrupted: the totals are those of the part that was done");
     } else if let Some(error) = ended_by {

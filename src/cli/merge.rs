@@ -54,6 +54,7 @@ pub(crate) fn run(flags: MergeFlags) -> Result<Exit> {
         output.print(|out| terminal::summary(out, &merged.kernels, started.elapsed()));
     }
     flags.reports.write(&merged)?;
+    verdict::tell_github(&merged, &output);
     if let Some(why) = &merged.incomplete {
         verdict::complain(&anyhow::anyhow!("not every program had its turn: {why}"));
     } else if totals.compared() == 0 {

@@ -1,13 +1,19 @@
 //! What comes at the end of a run and of a merge alike: the reports that were asked for, and the exit status.
 
-use super::{exit::Exit, output};
-use anyhow::{Result, bail};
+use super::{
+    exit::Exit,
+    output::{self, Output},
+};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use livediff::report::{
-    self, Report, Totals,
+    self, Report, Totals, github,
     terminal::{counted, printable, printable_lines},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// What stands for the accelerator where no kernel ran.
 pub(crate) const REPLAY: &str = "replay";
@@ -57,6 +63,26 @@ impl ReportFlags {
             output::write_report(path, |out| report::to_junit(&report.kernels, out))?;
         }
         Ok(())
+    }
+}
+
+/// Where GitHub Actions runs this: annotations, and the summary of the job. A part leaves both to `livediff merge`, or
+/// every difference would be shown twice.
+pub(crate) fn tell_github(report: &Report, output: &Output) {
+    if std::env::var_os("GITHUB_ACTIONS").is_none_or(|value| value != "true") || report.shard.is_some() {
+        return;
+    }
+    output.print(|out| github::annotations(&report.kernels, out));
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").map(PathBuf::from) else { return };
+    let write = || -> Result<()> {
+        // Steps add to it.
+        let file = fs::OpenOptions::new().create(true).append(true).open(&path);
+        let mut file = file.with_context(|| path.display().to_string())?;
+        Ok(github::summary(report, &mut file)?)
+    };
+    if let Err(error) = write() {
+        // The reports are written and the exit status is right: this is for looking at only.
+        complain(&error.context("the summary of the job cannot be written (GITHUB_STEP_SUMMARY)"));
     }
 }
 

@@ -1,4 +1,6 @@
-//! What a run found, and how it is told: on the terminal, as JSON, as JUnit XML. Reports of parts are merged into one.
+//! What a run found, and how it is told: on the terminal, as JSON, as JUnit XML, to GitHub Actions. Reports of parts are
+//! merged into one.
+pub mod github;
 mod json;
 mod junit;
 mod merge;

@@ -113,3 +113,45 @@ fn what_a_part_did_not_come_to_is_not_done() {
         .complains("2.json: the run was interrupted")
         .says("2 programs: 2 match");
 }
+
+#[test]
+fn github_is_told_where_it_runs_the_program() {
+    let folder = folder();
+    put_match(folder.path(), "one");
+    put(
+        folder.path(),
+        &capture("bad", Verdict::Accepted, 0, log_of(&section().text.replace("func#1", "func#7"))),
+    );
+    let annotation =
+        "\n::error file=stack/spill.bpf.o,title=mismatch of stack/spill.bpf.o/bad in 7.2.12+test::line 2: ";
+    let there = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "summary.md")];
+    let diff = |more: &[&str], environment: &[(&str, &str)]| {
+        livediff_with(folder.path(), &[&["diff", "--replay", "."], more].concat(), environment).exits(1)
+    };
+    diff(&[], &there).says(annotation).says("%0Akernel: func#7 @");
+    assert!(read(folder.path(), "summary.md").contains("| stack/spill.bpf.o/bad | 7.2.12+test | mismatch |"));
+    diff(&[], &there);
+    assert_eq!(read(folder.path(), "summary.md").matches("### livediff").count(), 2, "steps add to it");
+
+    // What goes to standard output for a machine is alone there.
+    let done = diff(&["--json", "-"], &there).complains(annotation);
+    serde_json::from_str::<Value>(&done.stdout).unwrap();
+    let done = diff(&["--junit", "-"], &there);
+    assert!(done.stdout.starts_with("<?xml") && !done.stdout.contains("::error"), "{}", done.stdout);
+
+    for environment in [&[][..], &[("GITHUB_ACTIONS", "false")]] {
+        let done = diff(&[], environment);
+        assert!(!done.stdout.contains("::error") && !done.stderr.contains("::error"), "{}", done.stdout);
+    }
+    // A summary that cannot be written changes nothing.
+    let done = diff(&[], &[there[0], ("GITHUB_STEP_SUMMARY", "no/such/folder/summary.md")]);
+    done.complains("GITHUB_STEP_SUMMARY").says(annotation);
+
+    // Of a run in parts, the merge tells.
+    let part = diff(&["--shard", "1/1", "--json", "part.json"], &there);
+    assert!(!part.stdout.contains("::error"), "{}", part.stdout);
+    let args = ["merge", "part.json", "--json", "-"];
+    let done = livediff_with(folder.path(), &args, &there).exits(1).complains(annotation);
+    serde_json::from_str::<Value>(&done.stdout).unwrap();
+    assert_eq!(read(folder.path(), "summary.md").matches("### livediff").count(), 5);
+}
