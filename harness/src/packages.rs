@@ -140,6 +140,18 @@ impl Store {
         })
     }
 
+    /// The package that [`Store::fetch`] would take, as apt names it with its version:
+    /// `linux-binary-7.2.13+deb14-cloud-amd64=7.2.13-1`. Asks the package index anew and fetches nothing else, so that
+    /// what is kept of an earlier run can be told to be the newest.
+    pub fn newest(&self, wanted: &str, progress: &dyn Fn(&str)) -> Result<String, StoreError> {
+        let name = parse(wanted)?;
+        let _lock = self.locked()?;
+        let mut known = Vec::new();
+        merge(&mut known, self.index(true, progress)?);
+        let chosen = choose(known, wanted, &name)?;
+        Ok(format!("{}={}", chosen.packaged.package, chosen.package_version))
+    }
+
     fn fetch_into_cache(
         &self,
         wanted: &str,
@@ -158,12 +170,7 @@ impl Store {
             index = self.index(true, progress)?;
         }
         merge(&mut known, index);
-        let Some(chosen) = newest(known.clone(), name) else {
-            sort(&mut known);
-            let versions: Vec<String> = known.into_iter().map(|known| known.packaged.version).collect();
-            let known = if versions.is_empty() { "none".to_string() } else { versions.join(", ") };
-            return Err(StoreError::NotPackaged { wanted: wanted.to_string(), known });
-        };
+        let chosen = choose(known, wanted, name)?;
         match chosen.packaged.cached.clone() {
             Some(path) => {
                 drop(lock);
@@ -339,6 +346,16 @@ fn order(a: &Known, b: &Known) -> Ordering {
 
 fn sort(known: &mut [Known]) {
     known.sort_by(order);
+}
+
+/// The newest of those that are wanted; the error names those that are known.
+fn choose(mut known: Vec<Known>, wanted: &str, name: &Wanted) -> Result<Known, StoreError> {
+    newest(known.clone(), name).ok_or_else(|| {
+        sort(&mut known);
+        let versions: Vec<String> = known.into_iter().map(|known| known.packaged.version).collect();
+        let known = if versions.is_empty() { "none".to_string() } else { versions.join(", ") };
+        StoreError::NotPackaged { wanted: wanted.to_string(), known }
+    })
 }
 
 fn newest(known: Vec<Known>, wanted: &Wanted) -> Option<Known> {

@@ -168,6 +168,11 @@ pub(crate) enum KernelCommand {
     Fetch {
         /// A series (`7.2`) or a version (`7.2.12`).
         kernel: String,
+
+        /// Fetch nothing but the package index, and print PACKAGE=VERSION of what would be fetched: the key under which
+        /// a CI system keeps it.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Build a small kernel from source and print the path of its image, for `--kernel`.
     #[command(after_help = "\

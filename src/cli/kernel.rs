@@ -22,15 +22,19 @@ pub(crate) fn run(flags: KernelFlags) -> Result<Exit> {
     let mut out = anstream::stdout();
     match flags.command {
         KernelCommand::List => list(&mut out)?,
-        KernelCommand::Fetch { kernel } => {
+        KernelCommand::Fetch { kernel, dry_run } => {
             let Wanted::Packaged(version) = Wanted::parse(&kernel)? else {
                 bail!(
                     "{kernel} is a file already; `kernel fetch` takes a series (7.2) or a version (7.2.12)"
                 );
             };
+            let store = Store::open().context("the cache of kernels")?;
             // Unlike a run, this asks for what is newest now.
-            let path = Store::open().context("the cache of kernels")?.fetch(&version, &progress)?;
-            writeln!(out, "{}", path.display())?;
+            if dry_run {
+                writeln!(out, "{}", printable(&store.newest(&version, &progress)?))?;
+            } else {
+                writeln!(out, "{}", store.fetch(&version, &progress)?.display())?;
+            }
         }
         KernelCommand::Build(flags) => return build::run(flags),
         KernelCommand::Info { kernel, dialect } => {
