@@ -5,7 +5,7 @@
 
 use livediff::{
     Dialect,
-    diff::{self, Status},
+    diff::{self, Between, Class, Side, Status},
     log::{self, LineKind, Section},
 };
 use livediff_capture::{Capture, Said, file};
@@ -156,6 +156,72 @@ fn every_program_was_recorded() {
     assert!(gone.is_empty(), "captures of programs that are gone: {gone:#?}");
 }
 
+/// What a capture is compared as between two kernels.
+fn side(capture: &Capture) -> Side<'_> {
+    Side { dialect: dialect(capture), loaded: &capture.loaded, said: &capture.said }
+}
+
+/// The captures of a program from two kernels, where both have one.
+fn pairs(a: Dialect, b: Dialect) -> Vec<(&'static Capture, &'static Capture)> {
+    let find = |name: &str, wanted: Dialect| {
+        captures().iter().find(|other| dialect(other) == wanted && self::name(other) == name)
+    };
+    let firsts = captures().iter().filter(|capture| dialect(capture) == a);
+    firsts.filter_map(|first| Some((first, find(&name(first), b)?))).collect()
+}
+
+/// Kernels of different dialects differ as their dialects do, and in what they accept.
+#[test]
+fn between_kernels_only_dialects_differ() {
+    use Dialect::{Dynamic6_18, Fed53dbcdb, V7_1, V7_2, V7_3};
+    for (a, b) in [(V7_1, V7_2), (V7_2, V7_3), (Fed53dbcdb, V7_1), (Dynamic6_18, V7_2)] {
+        let mut classes: BTreeMap<Class, usize> = BTreeMap::new();
+        for (first, second) in pairs(a, b) {
+            let between = diff::between(&side(first), &side(second));
+            *classes.entry(between.class).or_default() += 1;
+            let expected = match between.class {
+                Class::Same | Class::Explained => true,
+                // A kernel function that 6.18 does not have.
+                Class::LoadedDifferently => between.as_model == Some([true; 2]) && a == Dynamic6_18,
+                // A program that only one of them takes, or none.
+                Class::OnlyInA | Class::OnlyInB | Class::NotCompared => between.reason.is_some(),
+                _ => false,
+            };
+            let Between { class, reason, inputs, as_model, .. } = &between;
+            let context = format!("{} between {} and {}", name(first), a.id(), b.id());
+            assert!(expected, "{context}: {class}, {reason:?}, {inputs:?}, {as_model:?}");
+        }
+        let of = |class| classes.get(&class).copied().unwrap_or_default();
+        let only = match (a, b) {
+            (V7_1, V7_2) => (0, 13),
+            (V7_2, V7_3) => (1, 0),
+            _ => (of(Class::OnlyInA), of(Class::OnlyInB)),
+        };
+        assert_eq!((of(Class::OnlyInA), of(Class::OnlyInB)), only, "{} and {}", a.id(), b.id());
+        assert!(of(Class::Same) + of(Class::Explained) >= 300, "{classes:?}");
+    }
+}
+
+/// A kernel's words against themselves are the same, and with a line altered they are not: whatever the line.
+#[test]
+fn between_kernels_an_altered_line_is_noticed() {
+    for capture in captures().iter().filter(|capture| dialect(capture) == Dialect::V7_2).step_by(3) {
+        assert_eq!(diff::between(&side(capture), &side(capture)).class, Class::Same, "{}", name(capture));
+        let section = log::section(&capture.loaded, Dialect::V7_2);
+        let start = capture.said.log.find("func#").expect("a section");
+        let lines: Vec<&str> = capture.said.log[start..].split_inclusive('\n').collect();
+        for (at, kind) in last_of_each_kind(&section) {
+            let log = [&lines[..at], &lines[at + 1..]].concat().concat();
+            let said = Said { log, ..capture.said.clone() };
+            let other = Side { said: &said, ..side(capture) };
+            let between = diff::between(&side(capture), &other);
+            let context = || format!("{}: without {kind:?} {:?}", name(capture), lines[at]);
+            assert!(between.class.is_difference(), "{}", context());
+            assert!(!between.kinds().is_empty() || between.class == Class::OnlyInA, "{}", context());
+        }
+    }
+}
+
 /// The last line of each kind in a capture of each program, left out, doubled, and with a digit changed. The kernels
 /// take turns, because all captures would take long.
 #[test]
@@ -186,6 +252,7 @@ fn an_altered_line_is_noticed() {
                 assert_eq!(comparison.status, Status::Mismatch, "{}", context());
                 let difference = comparison.difference.unwrap_or_else(|| panic!("{}", context()));
                 assert!(difference.unified.contains("@@ -"), "{}", context());
+                assert!(difference.facts.kind().is_some(), "{}", context());
             }
         }
     }

@@ -2,10 +2,10 @@
 use livediff_capture::{Attach, Loaded};
 
 /// `enum bpf_prog_type`: the types that are treated in a way of their own.
-pub(super) mod prog_type {
+pub(crate) mod prog_type {
     pub(in crate::bpf) const CGROUP_SOCK: u32 = 9;
     pub(in crate::bpf) const SK_REUSEPORT: u32 = 21;
-    pub(in crate::bpf) const STRUCT_OPS: u32 = 27;
+    pub(crate) const STRUCT_OPS: u32 = 27;
     pub(in crate::bpf) const EXT: u32 = 28;
 }
 

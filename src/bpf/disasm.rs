@@ -304,6 +304,38 @@ pub fn mask_address<'l>(line: &'l str, insn: &Insn) -> Cow<'l, str> {
     Cow::Owned(format!("{before}({:02x}) r{} = {ADDRESS}{rest}", insn.code, insn.dst_reg))
 }
 
+/// What stands for the BTF id of a kernel function.
+pub const BTF_ID: &str = "<id>";
+
+/// Replaces the BTF id of the kernel function that `insn` calls, which is another one in every kernel, by [`BTF_ID`] in
+/// a line of the kernel's log that shows `insn`.
+///
+/// What follows the instruction stands in a column that depends on how many digits the id has: the blanks before it
+/// become one. Everything else is kept, the name of the function above all; a line that does not show the call comes back
+/// as it is.
+pub fn mask_btf_id<'l>(line: &'l str, insn: &Insn) -> Cow<'l, str> {
+    // Function 0 is none, in any kernel.
+    if !insn.is_kfunc_call() || insn.imm == 0 {
+        return Cow::Borrowed(line);
+    }
+    let call = format!("({:02x}) call ", insn.code);
+    let Some(at) = line.find(&call).map(|at| at + call.len()) else { return Cow::Borrowed(line) };
+    let (before, shown) = line.split_at(at);
+    let name_ends = shown.find([' ', '\t', '#']).unwrap_or(shown.len());
+    let (name, rest) = shown.split_at(name_ends);
+    let Some(rest) = rest.strip_prefix(&format!("#{}", insn.imm)) else { return Cow::Borrowed(line) };
+    if rest.starts_with(|digit: char| digit.is_ascii_digit()) {
+        return Cow::Borrowed(line);
+    }
+    let comment = rest.trim_start_matches(' ');
+    let rest = if comment.starts_with(';') && comment.len() < rest.len() {
+        format!(" {comment}")
+    } else {
+        rest.to_owned()
+    };
+    Cow::Owned(format!("{before}{name}#{BTF_ID}{rest}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -473,5 +505,38 @@ mod tests {
     fn mask_and_text_agree() {
         let insns = [insn(0x18, 7, pseudo::MAP_VALUE, 0, 0), insn(0, 0, 0, 0, 16)];
         assert_eq!(mask_address("(18) r7 = 0xffffc90000abc010", &insns[0]), text_at(&insns, 0));
+    }
+
+    #[test]
+    fn btf_ids_of_kernel_functions_are_masked() {
+        let call = insn(0x85, 0, 2, 0, 1234);
+        let masked = |line: &str| mask_btf_id(line, &call).into_owned();
+        assert_eq!(masked("  1: (85) call bpf_x#1234\n"), "  1: (85) call bpf_x#<id>\n");
+        assert_eq!(
+            masked("  1: (85) call bpf_x#1234\tr0: _ -> IMP1\n"),
+            "  1: (85) call bpf_x#<id>\tr0: _ -> IMP1\n"
+        );
+        assert_eq!(
+            masked("  1: (85) call bpf_x#1234     ; use: fp0-8\n"),
+            "  1: (85) call bpf_x#<id> ; use: fp0-8\n"
+        );
+        assert_eq!(
+            masked("      1: .1........ (85) call kernel-function#1234"),
+            "      1: .1........ (85) call kernel-function#<id>"
+        );
+        for line in [
+            "  1: (85) call bpf_x#12345",
+            "  1: (85) call bpf_x#1235",
+            "  1: (85) call bpf_x",
+            "  1: (95) exit",
+            "  1: (85) call bpf_x #1234",
+        ] {
+            assert_eq!(masked(line), line);
+        }
+        // Neither a helper's number nor function 0 depends on the kernel.
+        for other in [insn(0x85, 0, 0, 0, 1234), insn(0x85, 0, 1, 0, 1234), insn(0x85, 0, 2, 0, 0)] {
+            let line = format!("  1: (85) call bpf_x#{}", other.imm);
+            assert_eq!(mask_btf_id(&line, &other), line);
+        }
     }
 }

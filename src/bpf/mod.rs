@@ -6,4 +6,5 @@ pub mod helpers;
 pub mod kfunc;
 
 use crate::Dialect;
+pub(crate) use asker::prog_type;
 pub use livediff_capture::{Insn, insn};

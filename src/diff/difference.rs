@@ -1,10 +1,13 @@
 //! Where two sections differ: the place of the first difference and a unified diff of bounded length.
 
-use super::heard::shown_insn;
+use super::{
+    facts::{self, Facts},
+    heard::shown_insn,
+};
 use crate::{
     Dialect,
     bpf::{disasm, kfunc},
-    log::{LineKind, Origin, Section},
+    log::{LineKind, Origin},
 };
 use livediff_capture::{Insn, Loaded};
 use similar::{Algorithm, ChangeTag, DiffOp, capture_diff_slices_deadline, group_diff_ops};
@@ -24,8 +27,8 @@ const MAX_CHARS: usize = 1_000;
 /// Time after which the search for the shortest diff settles for any.
 const DEADLINE: Duration = Duration::from_millis(300);
 
-/// Where the kernel's words and the model's differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where two sections differ: the kernel's (`-`) and the model's (`+`), or those of two kernels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
     /// Line of the first difference, counted from 1 at the first `func#` line.
     pub line: usize,
@@ -33,12 +36,14 @@ pub struct Difference {
     pub column: usize,
     /// What that line is about.
     pub place: Place,
-    /// The kernel's line there; none if its words end before.
-    pub kernel: Option<String>,
-    /// The model's line there; none if its words end before.
-    pub model: Option<String>,
-    /// A unified diff from the kernel (`-`) to the model (`+`), cut where it becomes long.
+    /// The first side's line there; none if its words end before.
+    pub minus: Option<String>,
+    /// The second side's line there; none if its words end before.
+    pub plus: Option<String>,
+    /// A unified diff from the first side (`-`) to the second (`+`), cut where it becomes long.
     pub unified: String,
+    /// The facts in which the sides differ, and of what kinds they are.
+    pub facts: Facts,
 }
 
 /// What a line of the section is about.
@@ -68,61 +73,86 @@ impl fmt::Display for Place {
     }
 }
 
-/// The difference between `kernel`, a masked section, and the model's; none if they are the same bytes.
-pub(super) fn find(kernel: &str, section: &Section, loaded: &Loaded, dialect: Dialect) -> Option<Difference> {
-    if kernel == section.text {
+/// One of two sections, masked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Words<'s> {
+    /// The section.
+    pub(super) text: &'s str,
+    /// Whose it is, for a sentence: `the kernel`.
+    pub(super) whose: &'s str,
+}
+
+/// The difference between two sections of the program `loaded`; none if they are the same bytes. `origins` are those of
+/// the second section's lines.
+pub(super) fn find(
+    first: Words<'_>,
+    second: Words<'_>,
+    origins: &[Origin],
+    loaded: &Loaded,
+    dialect: Dialect,
+) -> Option<Difference> {
+    if first.text == second.text {
         return None;
     }
-    let kernel: Vec<&str> = kernel.split_inclusive('\n').collect();
-    let model: Vec<&str> = section.text.split_inclusive('\n').collect();
-    let same = std::iter::zip(&kernel, &model).take_while(|(kernel, model)| kernel == model).count();
+    let facts = facts::find(first.text, second.text, &loaded.insns);
+    let minus: Vec<&str> = first.text.split_inclusive('\n').collect();
+    let plus: Vec<&str> = second.text.split_inclusive('\n').collect();
+    let same = std::iter::zip(&minus, &plus).take_while(|(minus, plus)| minus == plus).count();
 
     // Everything before the window is the same on both sides, so positions in it are positions there plus `start`.
     let start = same.saturating_sub(CONTEXT);
     let window = |lines: &[&str]| -> usize { lines.len().min(same + WINDOW) };
     let ops = capture_diff_slices_deadline(
         Algorithm::Patience,
-        &kernel[start..window(&kernel)],
-        &model[start..window(&model)],
+        &minus[start..window(&minus)],
+        &plus[start..window(&plus)],
         Some(Instant::now() + DEADLINE),
     );
 
-    // The line that tells where: the model's, if it has one that the kernel lacks; else the kernel's.
+    // The line that tells where: the second side's, if it has one that the first lacks; else the first's.
     let (line, origin, spoken) = match ops.iter().find(|op| !matches!(op, DiffOp::Equal { .. })) {
         Some(&DiffOp::Delete { old_index, .. }) => {
             let line = start + old_index;
-            (line, nearest(section, line.saturating_sub(1)), kernel.get(line))
+            (line, nearest(origins, line.saturating_sub(1)), minus.get(line))
         }
         Some(&(DiffOp::Insert { new_index, .. } | DiffOp::Replace { new_index, .. })) => {
             let line = start + new_index;
-            (line, section.origins.get(line), None)
+            (line, origins.get(line), None)
         }
-        _ => (same, nearest(section, same), None),
+        _ => (same, nearest(origins, same), None),
     };
-    let place = place(section, origin, spoken.copied(), loaded, dialect);
+    let place = place(origins, origin, spoken.copied(), loaded, dialect);
 
-    let (kernel_line, model_line) = (kernel.get(line), model.get(line));
+    let (minus_line, plus_line) = (minus.get(line), plus.get(line));
     let alike = |a: &str, b: &str| std::iter::zip(a.bytes(), b.bytes()).take_while(|(a, b)| a == b).count();
-    let column = 1 + alike(kernel_line.unwrap_or(&""), model_line.unwrap_or(&""));
+    let column = 1 + alike(minus_line.unwrap_or(&""), plus_line.unwrap_or(&""));
+    let lengths = format!(
+        "the section of {} has {} lines, that of {} {}",
+        first.whose,
+        minus.len(),
+        second.whose,
+        plus.len()
+    );
     Some(Difference {
         line: line + 1,
         column,
         place,
-        kernel: kernel_line.map(|line| shown(line)),
-        model: model_line.map(|line| shown(line)),
-        unified: unified(&ops, start, &kernel, &model),
+        minus: minus_line.map(|line| shown(line)),
+        plus: plus_line.map(|line| shown(line)),
+        unified: unified(&ops, start, &minus, &plus, &lengths),
+        facts,
     })
 }
 
 /// The origin of a line, or of the last line before it that has one.
-fn nearest(section: &Section, line: usize) -> Option<&Origin> {
-    section.origins.get(line).or(section.origins.last())
+fn nearest(origins: &[Origin], line: usize) -> Option<&Origin> {
+    origins.get(line).or(origins.last())
 }
 
-/// What `origin` is about. `spoken` is a line that only the kernel has: the instruction that it shows counts. A line
+/// What `origin` is about. `spoken` is a line that only the first side has: the instruction that it shows counts. A line
 /// that speaks of a subprogram or the program as a whole points at its first instruction.
 fn place(
-    section: &Section,
+    origins: &[Origin],
     origin: Option<&Origin>,
     spoken: Option<&str>,
     loaded: &Loaded,
@@ -135,7 +165,7 @@ fn place(
             return Some(0);
         }
         let begins = |line: &&Origin| line.kind == LineKind::Subprog && line.subprog == origin.subprog;
-        section.origins.iter().find(begins).and_then(|line| line.insn)
+        origins.iter().find(begins).and_then(|line| line.insn)
     };
     let shown = spoken.and_then(shown_insn).and_then(|idx| u32::try_from(idx).ok());
     let insn = shown.or(origin.insn).or_else(first).filter(|&idx| loaded.insns.len() > idx as usize);
@@ -179,7 +209,7 @@ fn shown(line: &str) -> String {
 }
 
 /// The changes in the window with their context, then how much of each side follows that is not shown.
-fn unified(ops: &[DiffOp], start: usize, kernel: &[&str], model: &[&str]) -> String {
+fn unified(ops: &[DiffOp], start: usize, minus: &[&str], plus: &[&str], lengths: &str) -> String {
     let mut out = String::new();
     let mut lines = 0;
     for group in group_diff_ops(ops.to_vec(), CONTEXT) {
@@ -196,14 +226,9 @@ fn unified(ops: &[DiffOp], start: usize, kernel: &[&str], model: &[&str]) -> Str
             new.len()
         );
         for op in &group {
-            for change in op.iter_changes(&kernel[start..], &model[start..]) {
+            for change in op.iter_changes(&minus[start..], &plus[start..]) {
                 if lines == MAX_LINES {
-                    let _ = writeln!(
-                        out,
-                        "[cut after {MAX_LINES} lines; the kernel's section has {} lines, the model's {}]",
-                        kernel.len(),
-                        model.len()
-                    );
+                    let _ = writeln!(out, "[cut after {MAX_LINES} lines; {lengths}]");
                     return out;
                 }
                 lines += 1;
@@ -220,13 +245,8 @@ fn unified(ops: &[DiffOp], start: usize, kernel: &[&str], model: &[&str]) -> Str
             }
         }
     }
-    if kernel.len().max(model.len()) > start + WINDOW + CONTEXT {
-        let _ = writeln!(
-            out,
-            "[looked at {WINDOW} lines from the first difference; the kernel's section has {} lines, the model's {}]",
-            kernel.len(),
-            model.len()
-        );
+    if minus.len().max(plus.len()) > start + WINDOW + CONTEXT {
+        let _ = writeln!(out, "[looked at {WINDOW} lines from the first difference; {lengths}]");
     }
     out
 }

@@ -1,6 +1,9 @@
 //! The liveness section in a kernel's log: where it begins and ends, and how far the kernel came.
 
-use crate::bpf::{Insn, disasm::mask_address};
+use crate::bpf::{
+    Insn,
+    disasm::{mask_address, mask_btf_id},
+};
 use crate::log::LIVE_REGS_HEADER as TABLE;
 use std::borrow::Cow;
 
@@ -155,15 +158,33 @@ fn strip_statistics(log: &str) -> &str {
     }
 }
 
+/// `text`, a section whose addresses are masked, with what else is another in every kernel masked: the BTF ids of kernel
+/// functions, in the lines that show a call of one.
+pub(super) fn without_btf_ids<'t>(text: &'t str, insns: &[Insn]) -> Cow<'t, str> {
+    if !insns.iter().any(Insn::is_kfunc_call) {
+        return Cow::Borrowed(text);
+    }
+    each_insn(text, insns, mask_btf_id)
+}
+
 /// `text` with the address in each line that shows an instruction which loads one masked.
 fn masked<'t>(text: &'t str, insns: &[Insn]) -> Cow<'t, str> {
     if !insns.iter().any(Insn::loads_kernel_address) {
         return Cow::Borrowed(text);
     }
+    each_insn(text, insns, mask_address)
+}
+
+/// `text` with each line that shows an instruction masked.
+fn each_insn<'t>(
+    text: &str,
+    insns: &[Insn],
+    mask: impl for<'l> Fn(&'l str, &Insn) -> Cow<'l, str>,
+) -> Cow<'t, str> {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         match shown_insn(line).and_then(|idx| insns.get(idx)) {
-            Some(insn) => out.push_str(&mask_address(line, insn)),
+            Some(insn) => out.push_str(&mask(line, insn)),
             None => out.push_str(line),
         }
     }

@@ -18,15 +18,23 @@
 //!
 //! The first of liveness's own refusals, a recursive call, comes before `topo_order`: it is known by its message, or by
 //! the silence of a kernel that should have given it.
+mod between;
 mod difference;
+mod facts;
 mod heard;
+mod kind;
+mod lines;
 
+pub use between::{Between, Class, Input, InputKind, Side, between};
 pub use difference::{Difference, Place};
+pub use facts::{Fact, Facts, InstanceId, MAX_FACTS};
+pub use kind::{Change, Frame, Kind, Site, What};
 
 use crate::{
     Dialect,
     log::{self, End, Section},
 };
+use difference::Words;
 use heard::{Heard, Reach};
 use livediff_capture::{Loaded, Said, Verdict};
 use serde::{Deserialize, Serialize};
@@ -99,6 +107,11 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// The kind of discrepancy that shows first, if texts differ: what a smaller program for the same cause keeps.
+    pub fn kind(&self) -> Option<Kind> {
+        self.difference.as_ref()?.facts.kind()
+    }
+
     /// A program that was not compared.
     pub fn not_compared(status: Status, reason: impl Into<String>) -> Comparison {
         Comparison { status, lines: 0, reason: Some(reason.into()), difference: None }
@@ -114,7 +127,9 @@ pub fn judge(loaded: &Loaded, said: &Said, dialect: Dialect) -> Comparison {
 pub fn compare(loaded: &Loaded, said: &Said, dialect: Dialect, section: &Section) -> Comparison {
     let heard = Heard::new(&said.log, &loaded.insns);
     let texts = |reason: Option<String>| {
-        let difference = difference::find(&heard.text, section, loaded, dialect);
+        let kernel = Words { text: &heard.text, whose: "the kernel" };
+        let model = Words { text: &section.text, whose: "the model" };
+        let difference = difference::find(kernel, model, &section.origins, loaded, dialect);
         let same = difference.is_none() && reason.is_none();
         Comparison {
             status: if same { Status::Match } else { Status::Mismatch },

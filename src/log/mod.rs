@@ -4,4 +4,5 @@ mod event;
 mod render;
 
 pub use event::{Event, Listener, MaskKind, Place, Silent};
+pub(crate) use render::slots_text;
 pub use render::{End, LIVE_REGS_HEADER, LineKind, Origin, Renderer, Section, section};

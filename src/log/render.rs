@@ -433,6 +433,13 @@ impl Renderer {
     }
 }
 
+/// The slots of a frame as the kernel lists them: `fp0-8..-24 fp0-28h`; nothing for the empty set.
+pub(crate) fn slots_text(frame: u8, mask: SlotMask) -> String {
+    let mut renderer = Renderer::default();
+    renderer.slot_mask(frame, true, mask);
+    renderer.text
+}
+
 /// The column after the text of an instruction that ends in column `pos` (`bpf_vlog_alignment`).
 fn column(pos: usize) -> usize {
     (pos + MIN_ALIGNMENT / 2).max(ALIGNMENT).next_multiple_of(MIN_ALIGNMENT)
@@ -443,9 +450,7 @@ mod tests {
     use super::*;
 
     fn mask_text(frame: u8, bits: u128) -> String {
-        let mut renderer = Renderer::default();
-        renderer.slot_mask(frame, true, SlotMask::from(bits));
-        renderer.text
+        slots_text(frame, SlotMask::from(bits))
     }
 
     #[test]

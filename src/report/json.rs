@@ -117,9 +117,10 @@ impl From<Program<'_>> for Row {
                 subprog: first.subprog.map(|subprog| (subprog, first.subprog_name.map(Cow::into_owned))),
                 insn: first.insn.map(|insn| (insn, first.insn_text.map(Cow::into_owned).unwrap_or_default())),
             },
-            kernel: first.kernel.map(Cow::into_owned),
-            model: first.model.map(Cow::into_owned),
+            minus: first.kernel.map(Cow::into_owned),
+            plus: first.model.map(Cow::into_owned),
             unified: unified.unwrap_or_default(),
+            ..Difference::default()
         });
         Row {
             object: program.object.into_owned(),
@@ -147,8 +148,8 @@ impl<'r> From<&'r Difference> for First<'r> {
             subprog_name: place.subprog.as_ref().and_then(|(_, name)| name.as_deref().map(Cow::from)),
             insn: place.insn.as_ref().map(|(insn, _)| *insn),
             insn_text: place.insn.as_ref().map(|(_, text)| Cow::from(text)),
-            kernel: difference.kernel.as_deref().map(Cow::from),
-            model: difference.model.as_deref().map(Cow::from),
+            kernel: difference.minus.as_deref().map(Cow::from),
+            model: difference.plus.as_deref().map(Cow::from),
         }
     }
 }
@@ -249,9 +250,10 @@ mod tests {
                         subprog: Some((0, None)),
                         insn: Some((2, "(95) exit".into())),
                     },
-                    kernel: None,
-                    model: Some("x".into()),
+                    minus: None,
+                    plus: Some("x".into()),
                     unified: "@@ -3,0 +3,1 @@\n+x\n".into(),
+                    ..Difference::default()
                 }),
                 ..matching.comparison.clone()
             },

@@ -300,9 +300,10 @@ mod tests {
                         subprog: Some((0, Some("main".into()))),
                         insn: Some((2, "(95) exit".into())),
                     },
-                    kernel: Some("x ".into()),
-                    model: Some("x".into()),
+                    minus: Some("x ".into()),
+                    plus: Some("x".into()),
                     unified: "@@ -4,1 +4,1 @@\n-x  \n+x\n".into(),
+                    ..Difference::default()
                 }),
             },
         };
