@@ -50,8 +50,8 @@ fn message(row: &Row) -> String {
                 "line {}: {}{}{}",
                 difference.line,
                 difference.place,
-                line("kernel", &difference.kernel),
-                line("model", &difference.model)
+                line("kernel", &difference.minus),
+                line("model", &difference.plus)
             )
         }
         None => comparison.reason.clone().unwrap_or_default(),
@@ -175,9 +175,9 @@ mod tests {
                     subprog: None,
                     insn: Some((2, "(07) r1 %= 7".into())),
                 },
-                kernel: Some("a: 100%\n".into()),
-                model: None,
-                unified: String::new(),
+                minus: Some("a: 100%\n".into()),
+                plus: None,
+                ..Difference::default()
             }),
         };
         row
