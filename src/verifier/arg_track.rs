@@ -521,6 +521,78 @@ mod tests {
         }
     }
 
+    /// Values of every kind: all sets of up to four of six offsets in two frames, unknown offsets, imprecise frames.
+    fn values() -> Vec<ArgTrack> {
+        const OFFSETS: [i16; 6] = [-40, -32, -24, -16, -8, 0];
+        let mut values =
+            vec![ArgTrack::None, ArgTrack::Imprecise(1), ArgTrack::Imprecise(2), ArgTrack::Imprecise(7)];
+        for frame in 0..2 {
+            for members in 0u32..64 {
+                let chosen: Vec<i16> =
+                    (0..6).filter(|bit| members >> bit & 1 == 1).map(|bit| OFFSETS[bit]).collect();
+                if chosen.len() <= MAX_OFFSETS {
+                    values.push(fp(frame, &chosen));
+                }
+            }
+        }
+        values
+    }
+
+    #[test]
+    fn a_join_does_not_depend_on_the_order_of_two_and_keeps_equals() {
+        for &a in &values() {
+            assert_eq!(a.join(a), a);
+            for &b in &values() {
+                assert_eq!(a.join(b), b.join(a), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    /// The fixed point may pass over an instruction whose state has not changed since it was last joined into its
+    /// successors: first, joining a value again at once changes nothing, and second, that stays so whatever else is
+    /// joined in between.
+    #[test]
+    fn what_was_joined_once_changes_nothing_ever_after() {
+        let values = values();
+        for &known in &values {
+            for &a in &values {
+                let joined = known.join(a);
+                assert_eq!(joined.join(a), joined, "{known:?} {a:?}");
+                if joined != known {
+                    continue;
+                }
+                for &other in &values {
+                    let later = known.join(other);
+                    assert_eq!(later.join(a), later, "{known:?} {a:?} {other:?}");
+                }
+            }
+        }
+    }
+
+    /// The exception to associativity, as the kernel has it: fp+0 is added to a single offset only, so it depends on
+    /// what came first. Without `none` the order does not matter.
+    #[test]
+    fn three_joins_depend_on_the_order_only_where_none_meets_a_single_offset() {
+        let values = values();
+        let mut exceptions = 0;
+        for &a in &values {
+            for &b in &values {
+                for &c in &values {
+                    if a.join(b).join(c) != a.join(b.join(c)) {
+                        exceptions += 1;
+                        let all = [a, b, c];
+                        assert!(all.contains(&ArgTrack::None), "{all:?}");
+                        assert!(all.iter().any(|value| value.offsets().as_slice().len() == 1), "{all:?}");
+                    }
+                }
+            }
+        }
+        assert!(exceptions > 0);
+        let (a, b) = (fp(0, &[-8]), fp(0, &[-16]));
+        assert_eq!(a.join(b).join(ArgTrack::None), fp(0, &[-16, -8]));
+        assert_eq!(a.join(b.join(ArgTrack::None)), fp(0, &[-16, -8, 0]));
+    }
+
     #[test]
     fn pointers_into_two_frames_are_imprecise() {
         assert_eq!(fp(0, &[-8]).join(fp(2, &[-8])), ArgTrack::Imprecise(0b101));

@@ -95,14 +95,23 @@ pub(crate) fn compute_const_regs(program: &mut Program<'_>) {
     for subprog in &program.subprogs {
         regs_in[subprog.start as usize] = [Value::UNKNOWN; MAX_BPF_REG];
     }
+    // A value that was joined already changes nothing when it is joined again, so an instruction has its say once
+    // and then whenever something before it has changed.
+    let mut has_news = vec![true; program.insns.len()];
     loop {
         let mut changed = false;
         for &idx in program.postorder.iter().rev() {
+            if !std::mem::take(&mut has_news[idx as usize]) {
+                continue;
+            }
             let mut out = regs_in[idx as usize];
             transfer(program, idx, &mut out);
             for &successor in program.successors(idx).as_slice() {
-                if let Some(target) = regs_in.get_mut(successor as usize) {
-                    changed |= join(target, &out);
+                if let Some(target) = regs_in.get_mut(successor as usize)
+                    && join(target, &out)
+                {
+                    has_news[successor as usize] = true;
+                    changed = true;
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! global one always. From each call the callee is analysed with the arguments that it gets there. What is found is
 //! kept by [`Instances`], in the way of the dialect.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -205,10 +206,21 @@ impl<I: Instances> Walk<'_, '_, I> {
             *entry = Some(args.entry_state(depth));
         }
         let callsites = self.callsites;
+        // Joining the same value once more changes nothing (the laws in `arg_track`), so an instruction whose state
+        // is the one of its last visit has no news for its successors. What it does is printed again all the same.
+        let mut has_news = vec![false; states.len()];
+        if let Some(entry) = has_news.first_mut() {
+            *entry = true;
+        }
         loop {
             let mut changed = false;
             for &idx in order.iter().rev() {
-                let Some(before) = &states[(idx - start) as usize] else { continue };
+                let at = (idx - start) as usize;
+                let is_news = std::mem::take(&mut has_news[at]);
+                if !is_news && !self.listens {
+                    continue;
+                }
+                let Some(before) = &states[at] else { continue };
                 let mut after = before.clone();
                 let slots_at_call = &self.slots_at_call;
                 let parent_slots = |frame: u8| slots_at_call.get(callsites.get(usize::from(frame))?).cloned();
@@ -219,12 +231,24 @@ impl<I: Instances> Walk<'_, '_, I> {
                 if self.listens {
                     self.listener.event(program, Event::Transfer { insn: idx, before, after: &after });
                 }
-                for &target in program.successors(idx).as_slice() {
-                    if (start..end).contains(&target) {
-                        let known = &mut states[(target - start) as usize];
-                        changed |= self.join_state(known, &after, idx, target);
-                    }
+                if !is_news {
+                    continue;
                 }
+                let successors = program.successors(idx);
+                let Some((last, others)) = successors.as_slice().split_last() else { continue };
+                let mut join = |target: u32, incoming: Cow<'_, State>| {
+                    if (start..end).contains(&target) {
+                        let target_at = (target - start) as usize;
+                        if self.join_state(&mut states[target_at], incoming, idx, target) {
+                            has_news[target_at] = true;
+                            changed = true;
+                        }
+                    }
+                };
+                for target in others {
+                    join(*target, Cow::Borrowed(&after));
+                }
+                join(*last, Cow::Owned(after));
             }
             if !changed {
                 break;
@@ -253,9 +277,15 @@ impl<I: Instances> Walk<'_, '_, I> {
 
     /// Joins what comes from `insn` into what is known before `target`; true if that changed (`arg_track_join`
     /// for every register and slot).
-    fn join_state(&mut self, known: &mut Option<State>, incoming: &State, insn: u32, target: u32) -> bool {
+    fn join_state(
+        &mut self,
+        known: &mut Option<State>,
+        incoming: Cow<'_, State>,
+        insn: u32,
+        target: u32,
+    ) -> bool {
         let Some(known) = known else {
-            *known = Some(incoming.clone());
+            *known = Some(incoming.into_owned());
             return true;
         };
         let mut changed = false;
