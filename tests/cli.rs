@@ -10,6 +10,8 @@ use serde_json::Value;
 
 #[path = "cli/ci.rs"]
 mod ci;
+#[path = "cli/compare.rs"]
+mod compare;
 
 use std::{
     fs,

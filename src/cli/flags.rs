@@ -16,6 +16,8 @@ pub(crate) struct Flags {
 pub(crate) enum Command {
     /// Load every program into a kernel, analyse it, and compare what kernel and model say.
     Diff(DiffFlags),
+    /// Load every program into two kernels and compare what they say: kernel against kernel.
+    Compare(super::compare::CompareFlags),
     /// Print what the kernel would print of an object's programs, without a kernel and without root.
     Analyze(AnalyzeFlags),
     /// Run a kernel and write what it saw and said of every program to files, one capture each.
@@ -107,7 +109,7 @@ pub(crate) struct RecordFlags {
 }
 
 /// What every subcommand takes that runs programs in kernels.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct LiveFlags {
     /// A kernel: `7.2` (the newest packaged one of that series), `7.2.12` (that one), or the path of a bzImage,
     /// vmlinuz or vmlinux. Can be given more than once [default: 7.2].

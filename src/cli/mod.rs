@@ -1,6 +1,7 @@
 //! The command line: flags become a configuration before any work begins, then one file per subcommand.
 mod analyze;
 mod build;
+mod compare;
 mod corpus;
 mod diff;
 mod exit;
@@ -14,6 +15,7 @@ mod record;
 mod session;
 mod shard;
 mod verdict;
+mod words;
 
 use clap::Parser;
 use exit::Exit;
@@ -25,6 +27,7 @@ pub(crate) fn main() -> ExitCode {
     let outcome = match Flags::parse().command {
         Command::Analyze(flags) => analyze::run(flags),
         Command::Diff(flags) => diff::run(flags),
+        Command::Compare(flags) => compare::run(flags),
         Command::Record(flags) => record::run(flags),
         Command::Merge(flags) => merge::run(flags),
         Command::Kernel(flags) => kernel::run(flags),

@@ -20,7 +20,7 @@ use std::{
 };
 
 /// The flags, for every subcommand that runs programs in kernels.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ShardFlags {
     /// Only the I-th of N parts of the programs, I from 1 to N. Every program is in exactly one part, the same on every
     /// machine. `livediff merge` puts the reports together [default: JOB_COMPLETION_INDEX, counted from 0, and

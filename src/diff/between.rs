@@ -23,7 +23,7 @@
 //! ```
 //!
 //! A refusal by the liveness analysis itself, with its message, is a section. What a guest could not load in one of
-//! the kernels has no words at all: [`Between::only_in`] is for that.
+//! the kernels has no words at all: [`alone`] is for that.
 
 use super::{
     Status,
@@ -141,7 +141,7 @@ impl Between {
     }
 
     /// A program of which only one kernel has words: A if `class` is [`Class::OnlyInA`].
-    pub fn only_in(class: Class, reason: impl Into<String>) -> Between {
+    fn only_in(class: Class, reason: impl Into<String>) -> Between {
         Between::without_texts(class, Some(reason.into()))
     }
 
@@ -280,6 +280,22 @@ pub fn between(a: &Side<'_>, b: &Side<'_>) -> Between {
             let longer = if one.len() < other.len() { (one, other) } else { (other, one) };
             cut(a, b, (one, other), (longer.0, longer.1), &format!("A: {why_a}; B: {why_b}"))
         }
+    }
+}
+
+/// A program that only one kernel was given, because the other could not load it, died on it, or gave no answer.
+///
+/// `class` is the class if that kernel analysed the program: [`Class::OnlyInA`] or [`Class::OnlyInB`]; `status` and
+/// `reason` tell what became of it in the other. A kernel that gave no answer in time is not known to refuse.
+pub fn alone(side: &Side<'_>, class: Class, status: Status, reason: &str) -> Between {
+    let (here, there) = if class == Class::OnlyInA { ("A", "B") } else { ("B", "A") };
+    let reason = format!("{there}: {status}: {reason}");
+    match Outcome::of(side).0 {
+        Outcome::Section(_) if status == Status::Timeout => Between::not_compared(reason),
+        Outcome::Section(_) => Between::only_in(class, reason),
+        Outcome::Beginning(_, cause) => Between::not_compared(format!("{here}: {cause}; {reason}")),
+        Outcome::Refused(refusal) => Between::not_compared(format!("{here}: {refusal}; {reason}")),
+        Outcome::Silent => Between::not_compared(reason),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a run found, and how it is told: on the terminal, as JSON, as JUnit XML, to GitHub Actions. Reports of parts are
 //! merged into one.
+pub mod between;
 pub mod github;
 mod json;
 mod junit;

@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-const HEADING: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const REMOVED: Style = AnsiColor::Red.on_default();
-const ADDED: Style = AnsiColor::Green.on_default();
+pub(super) const HEADING: Style = Style::new().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
+pub(super) const REMOVED: Style = AnsiColor::Red.on_default();
+pub(super) const ADDED: Style = AnsiColor::Green.on_default();
 const HUNK: Style = AnsiColor::Cyan.on_default();
 /// Width of the status column.
-const STATUS: usize = 14;
+pub(super) const STATUS: usize = 14;
 /// Most objects and programs named under one reason.
 const NAMED: usize = 3;
 
@@ -51,22 +51,28 @@ pub fn row(out: &mut dyn Write, kernel: &KernelRun, row: &Row) -> io::Result<()>
         writeln!(out, "{:STATUS$} line {line}, column {column}: {}", "", printable(&place))?;
         writeln!(out, "{REMOVED}--- kernel {}{REMOVED:#}", printable(&kernel.release))?;
         writeln!(out, "{ADDED}+++ model, dialect {}{ADDED:#}", printable(&kernel.dialect))?;
-        for line in difference.unified.lines() {
-            let style = match line.as_bytes().first() {
-                Some(b'-') => REMOVED,
-                Some(b'+') => ADDED,
-                Some(b'@') => HUNK,
-                Some(b'[' | b'\\') => DIM,
-                _ => Style::new(),
-            };
-            // A blank at the end of a changed line would not be seen.
-            let line = printable(line);
-            let (line, blanks) = match line.as_bytes().first() {
-                Some(b'-' | b'+') => line.split_at(line.trim_end_matches(' ').len().max(1)),
-                _ => (line.as_str(), ""),
-            };
-            writeln!(out, "{style}{line}{}{style:#}", "\u{b7}".repeat(blanks.len()))?;
-        }
+        unified(out, &difference.unified)?;
+    }
+    Ok(())
+}
+
+/// The lines of a unified diff, without their heading.
+pub(super) fn unified(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    for line in text.lines() {
+        let style = match line.as_bytes().first() {
+            Some(b'-') => REMOVED,
+            Some(b'+') => ADDED,
+            Some(b'@') => HUNK,
+            Some(b'[' | b'\\') => DIM,
+            _ => Style::new(),
+        };
+        // A blank at the end of a changed line would not be seen.
+        let line = printable(line);
+        let (line, blanks) = match line.as_bytes().first() {
+            Some(b'-' | b'+') => line.split_at(line.trim_end_matches(' ').len().max(1)),
+            _ => (line.as_str(), ""),
+        };
+        writeln!(out, "{style}{line}{}{style:#}", "\u{b7}".repeat(blanks.len()))?;
     }
     Ok(())
 }
@@ -185,7 +191,7 @@ fn differing(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
 }
 
 /// A few of the names under a heading, and how many more there are.
-fn some_of(out: &mut dyn Write, names: &[String]) -> io::Result<()> {
+pub(super) fn some_of(out: &mut dyn Write, names: &[String]) -> io::Result<()> {
     for name in names.iter().take(NAMED) {
         writeln!(out, "      {DIM}{}{DIM:#}", printable(name))?;
     }

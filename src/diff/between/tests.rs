@@ -240,3 +240,23 @@ fn another_prototype_is_what_was_loaded() {
     // Without it there is nothing to blame but the analysis.
     assert_eq!(compare((&one, &said_a, V7_2), (&one, &said_b, V7_2)).class, Class::Changed);
 }
+
+#[test]
+fn a_program_that_one_kernel_was_not_given() {
+    let loaded = program(7);
+    let whole = said(&loaded, V7_2, "0x1");
+    let refused = rejected(22, "func#0 @0\nunreachable insn 3\n");
+    let of = |said: &Said, status| {
+        let between =
+            alone(&Side { dialect: V7_2, loaded: &loaded, said }, Class::OnlyInB, status, "no hook");
+        (between.class, between.reason.unwrap_or_default())
+    };
+    assert_eq!(of(&whole, Status::NotLoadable), (Class::OnlyInB, "A: not_loadable: no hook".into()));
+    assert_eq!(of(&whole, Status::Crashed).0, Class::OnlyInB);
+    assert_eq!(of(&whole, Status::Timeout).0, Class::NotCompared);
+    let (class, reason) = of(&refused, Status::NotLoadable);
+    assert_eq!(
+        (class, &*reason),
+        (Class::NotCompared, "B: unreachable insn 3 (EINVAL); A: not_loadable: no hook")
+    );
+}

@@ -1,0 +1,336 @@
+//! `livediff compare`: kernel against kernel, without a model that decides.
+
+use super::{
+    exit::Exit,
+    flags::LiveFlags,
+    inputs::Inputs,
+    kernels::Kernel,
+    output::{self, Output},
+    session::{Go, Session},
+    verdict::{REPLAY, ReportFlags, complain},
+    words::{self, Word, Words},
+};
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use livediff::{
+    Dialect,
+    diff::Class,
+    report::{
+        between::{self, Report},
+        terminal::{counted, printable},
+    },
+};
+use livediff_capture::file;
+use livediff_harness::run::{self, RunError};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// Where programs are looked for if no path is given.
+const CORPUS: &str = "corpus";
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every program is in one class:
+  same                both kernels say the same, kernel addresses and BTF ids of kernel functions apart
+  explained           the kernels are of different dialects, and each says what the model of its dialect says
+  loaded_differently  they were not given the same (CO-RE, weak symbols, prototypes of kernel functions), and differ only
+                      in what follows from that
+  changed             they differ
+  only_in_a, _b       one analysed the program; the other refused it before, could not load it, or died on it
+  not_compared        neither analysed it, or no answer came in time
+
+Exit status: 0 no difference, 1 at least one program is changed, only_in_a or only_in_b, 2 nothing was decided (usage,
+environment or input). A run in which no program could be compared never exits with 0.")]
+pub(crate) struct CompareFlags {
+    /// BPF objects and folders to search for them [default: corpus/, if it is there]. With --replay, captures and
+    /// folders of them.
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Compare recorded captures; boot nothing. The kernels are named by how their releases begin (`--kernel 7.2.12`);
+    /// without --kernel two PATHs are A and B, each with the captures of one kernel.
+    #[arg(long)]
+    pub(crate) replay: bool,
+
+    /// Count every program that was not compared as an error.
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    #[command(flatten)]
+    pub(crate) live: LiveFlags,
+
+    #[command(flatten)]
+    pub(crate) reports: ReportFlags,
+}
+
+/// Compares, prints and reports.
+pub(crate) fn run(flags: CompareFlags) -> Result<Exit> {
+    flags.reports.check()?;
+    let started = Instant::now();
+    let output = Output::new(flags.reports.on_stdout());
+    let paths = match &flags.paths {
+        paths if !paths.is_empty() => paths.clone(),
+        _ if Path::new(CORPUS).is_dir() => vec![PathBuf::from(CORPUS)],
+        _ => bail!("no PATH given, and there is no folder {CORPUS}/ here; name objects or folders"),
+    };
+    let (report, ended_by, session) = if flags.replay {
+        let (session, words) = replayed(&flags, &paths, &output)?;
+        let [a, b] = words;
+        (report(&session, a, b, None), None, session)
+    } else {
+        live(&flags, &paths, &output)?
+    };
+
+    output.print(|out| between::to_terminal(&report, started.elapsed(), out));
+    if let Some(path) = &flags.reports.json {
+        output::write_report(path, |out| between::to_json(&report, out))?;
+    }
+    if let Some(path) = &flags.reports.junit {
+        output::write_report(path, |out| between::to_junit(&report, out))?;
+    }
+    exit(&report, ended_by, session.cancel.is_cancelled(), flags.strict)
+}
+
+/// The exit status, with what keeps it from 0 told.
+fn exit(report: &Report, ended_by: Option<anyhow::Error>, interrupted: bool, strict: bool) -> Result<Exit> {
+    let (compared, differences) = (report.compared(), report.differences());
+    if interrupted {
+        anstream::eprintln!("interrupted: the totals are those of the part that was done");
+    } else if let Some(error) = ended_by {
+        if differences == 0 {
+            return Err(error);
+        }
+        complain(&error);
+    } else if compared == 0 {
+        return Err(match report.rows.len() {
+            0 => anyhow!("no program matches --filter: nothing was compared"),
+            count => anyhow!("nothing was compared: {} could not be", counted(count, "program")),
+        });
+    }
+    // A kernel that analyses nothing is a kernel that cannot be judged, and not one that has lost every program.
+    for (lost, which, kernel) in
+        [(Class::OnlyInA, "B", &report.kernels[1]), (Class::OnlyInB, "A", &report.kernels[0])]
+    {
+        let count = report.count(lost);
+        if count > 1 && count == compared {
+            bail!(
+                "nothing was compared: {which}, Linux {}, analysed none of {count} programs that the other did",
+                printable(&kernel.release)
+            );
+        }
+    }
+    Ok(if differences > 0 {
+        Exit::Discrepancy
+    } else if interrupted
+        || report.incomplete.is_some()
+        || compared == 0
+        || strict && compared < report.rows.len()
+    {
+        Exit::Error
+    } else {
+        Exit::Clean
+    })
+}
+
+fn report(session: &Session, a: Words, b: Words, incomplete: Option<String>) -> Report {
+    let rows = words::pair(session, &a, &b);
+    Report { kernels: [a.kernel, b.kernel], rows, incomplete }
+}
+
+/// Runs both kernels.
+fn live(
+    flags: &CompareFlags,
+    paths: &[PathBuf],
+    output: &Output,
+) -> Result<(Report, Option<anyhow::Error>, Session)> {
+    let mut session = Session::new(&flags.live)?;
+    if session.kernels.len() != 2 {
+        bail!(
+            "compare takes two kernels, A and B: --kernel A --kernel B; {} named",
+            match session.kernels.len() {
+                0 => "none is".to_owned(),
+                1 => "one is".to_owned(),
+                count => format!("{count} are"),
+            }
+        );
+    }
+    let inputs = Inputs::collect(paths)?;
+    if inputs.objects.is_empty() && inputs.broken.is_empty() {
+        bail!(
+            "no BPF object (*.o) in the given paths{}",
+            if inputs.captures.len() + inputs.found_captures.len() > 0 {
+                "; --replay compares captures"
+            } else {
+                ""
+            }
+        );
+    }
+    if !inputs.captures.is_empty() {
+        bail!("{}: a capture; --replay compares captures", inputs.captures[0].display());
+    }
+    session.deal(&inputs.objects, []);
+    run::check_qemu()?;
+    let kernels: Vec<Kernel> = {
+        let task = output.task("kernels");
+        let progress = |what: &str| task.notice(what);
+        let open = |wanted| Kernel::open(wanted, session.dialect, &progress);
+        session.kernels.iter().map(open).collect::<Result<_>>()?
+    };
+    let finished = session.each_kernel(&kernels, &|kernel, options| {
+        let task = output.task(&format!("Linux {}", kernel.image.release));
+        let done = words::gather(&session, kernel, &inputs.objects, options, (output, &task));
+        let go = matches!(&done, Ok((_, ran)) if ran.ended_by.is_none());
+        (done, if go { Go::On } else { Go::Stop })
+    });
+    let mut ended_by = None;
+    let mut incomplete = None;
+    let mut words = Vec::new();
+    for (kernel, done) in kernels.iter().zip(finished) {
+        let Some(done) = done else {
+            incomplete.get_or_insert_with(|| format!("kernel {} was not begun", kernel.name));
+            words.push(Words::default());
+            continue;
+        };
+        let (mut said, ran) = done?;
+        if !ran.is_complete() {
+            let why = format!("the guest of kernel {} did not report on every program", kernel.name);
+            incomplete.get_or_insert(why);
+        }
+        match ran.ended_by {
+            Some(RunError::Cancelled) | None => {}
+            Some(error) => {
+                let error = anyhow::Error::new(error).context(format!("kernel {}", kernel.name));
+                ended_by.get_or_insert(error);
+            }
+        }
+        words::add_broken(&mut said, &session, &inputs);
+        words.push(said);
+    }
+    let (b, a) = (words.pop().unwrap_or_default(), words.pop().unwrap_or_default());
+    // Of a kernel that had no turn nothing is known: no program is there in one only.
+    let report = if ended_by.is_some() && (a.programs.is_empty() || b.programs.is_empty()) {
+        Report { kernels: [a.kernel, b.kernel], rows: Vec::new(), incomplete }
+    } else {
+        report(&session, a, b, incomplete)
+    };
+    Ok((report, ended_by, session))
+}
+
+/// Reads what two kernels said from captures.
+fn replayed(flags: &CompareFlags, paths: &[PathBuf], output: &Output) -> Result<(Session, [Words; 2])> {
+    // The names are those of releases, and no kernel that could be run.
+    let live = LiveFlags { kernels: Vec::new(), ..flags.live.clone() };
+    let session = Session::new(&live)?;
+    if session.is_sharded() {
+        bail!("--shard deals out what is run, and with --replay nothing is");
+    }
+    let task = output.task("reading captures");
+    let words = match (flags.live.kernels.as_slice(), paths) {
+        ([a, b], paths) => [side(&session, paths, Some(a))?, side(&session, paths, Some(b))?],
+        ([], [a, b]) => {
+            [side(&session, std::slice::from_ref(a), None)?, side(&session, std::slice::from_ref(b), None)?]
+        }
+        ([], _) => bail!(
+            "--replay compares two kernels: --kernel A --kernel B, or two PATHs with the captures of one each"
+        ),
+        (names, _) => bail!(
+            "--replay compares two kernels, and {} named",
+            if names.len() == 1 { "one is" } else { "more are" }
+        ),
+    };
+    drop(task);
+    Ok((session, words))
+}
+
+/// The captures in `paths` of the one kernel whose release begins with `wanted`, or of the only one there is.
+fn side(session: &Session, paths: &[PathBuf], wanted: Option<&str>) -> Result<Words> {
+    let inputs = Inputs::collect(paths)?;
+    let shown = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    let files = [inputs.captures.as_slice(), &inputs.found_captures].concat();
+    if files.is_empty() {
+        bail!("no capture (*.{}) in {}; `livediff record` writes them", file::EXTENSION, shown());
+    }
+    let mut words = Words::default();
+    let mut releases = BTreeSet::new();
+    let mut others = BTreeSet::new();
+    for path in &files {
+        for capture in file::read(path)? {
+            if !session.filter.matches(&capture.object, &capture.program) {
+                continue;
+            }
+            let kernel = &capture.kernel;
+            if wanted.is_some_and(|wanted| !is_named(&kernel.release, wanted)) {
+                others.insert(kernel.release.clone());
+                continue;
+            }
+            let dialect =
+                session.dialect.or_else(|| Dialect::from_id(&kernel.dialect)).with_context(|| {
+                    format!(
+                        "{}: recorded for dialect `{}`, which this program does not know",
+                        path.display(),
+                        kernel.dialect
+                    )
+                })?;
+            releases.insert((kernel.release.clone(), kernel.dialect.clone()));
+            words.kernel = between::Kernel {
+                name: wanted.unwrap_or(&kernel.release).to_owned(),
+                release: kernel.release.clone(),
+                dialect: dialect.id().to_owned(),
+                dialect_forced: kernel.dialect_forced || session.dialect.is_some(),
+                accel: REPLAY.to_owned(),
+            };
+            let name = (capture.object.clone(), capture.program.clone());
+            words.programs.insert(name, Word::captured(capture, dialect)?);
+        }
+    }
+    let list =
+        |names: &mut dyn Iterator<Item = &String>| names.map(String::as_str).collect::<Vec<_>>().join(", ");
+    match releases.len() {
+        1 => Ok(words),
+        0 => match wanted {
+            Some(wanted) if !others.is_empty() => {
+                bail!(
+                    "{}: no capture is of a kernel {wanted}; there are {}",
+                    shown(),
+                    list(&mut others.iter())
+                )
+            }
+            _ => bail!("{}: no capture matches --filter", shown()),
+        },
+        _ => {
+            let names = list(&mut releases.iter().map(|(release, _)| release));
+            bail!(
+                "{}: captures of several kernels, {names}: name one with --kernel, by how its release begins",
+                shown()
+            )
+        }
+    }
+}
+
+/// `7.2.12` and `7.2` name `7.2.12+deb13-cloud-amd64`, and `7.2.1` does not.
+fn is_named(release: &str, wanted: &str) -> bool {
+    release.strip_prefix(wanted).is_some_and(|rest| {
+        rest.is_empty()
+            || !wanted.ends_with(|c: char| c.is_ascii_digit())
+            || !rest.starts_with(|c: char| c.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_named_by_their_beginning() {
+        let release = "7.2.12+deb13-cloud-amd64";
+        for wanted in ["7.2", "7.2.12", "7.2.12+deb13", release] {
+            assert!(is_named(release, wanted), "{wanted}");
+        }
+        for wanted in ["7.2.1", "7.3", "2.12", "7.2.12+deb13-cloud-amd64x"] {
+            assert!(!is_named(release, wanted), "{wanted}");
+        }
+    }
+}
