@@ -1,4 +1,4 @@
-//! The agent: the guest's first process. It takes objects from the port, opens each once with libbpf, loads
+//! The agent: the guest's first process, or for the running kernel a child of the program. It takes objects from the port, opens each once with libbpf, loads
 //! every program wanted on all processors, and sends back what the verifier was given and what it said.
 //!
 //! Whatever goes wrong with a program is an answer about that program. What goes wrong with the agent itself
@@ -15,7 +15,7 @@ mod object;
 mod stop;
 mod system;
 
-use crate::protocol::{self, FromGuest, MARKER, ToGuest, VERSION};
+use crate::protocol::{self, FromGuest, LOCAL, MARKER, ToGuest, VERSION};
 use object::Prepared;
 use std::{
     collections::VecDeque,
@@ -25,12 +25,18 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize, atomic::Ordering},
 };
 
-/// True in the guest: this is the first process and the initramfs is ours.
+/// True where this process is the agent: in the guest, as the first process of an initramfs of ours, and in a child
+/// that was started to load into the running kernel.
 pub fn is_guest() -> bool {
-    std::process::id() == 1 && Path::new(MARKER).exists()
+    std::process::id() == 1 && Path::new(MARKER).exists() || is_local()
 }
 
-/// Serves the host until the virtual machine is switched off. To be called only where [`is_guest`] says so.
+fn is_local() -> bool {
+    let parent = std::os::unix::process::parent_id().to_string();
+    std::env::var_os(LOCAL).is_some_and(|value| value == parent.as_str())
+}
+
+/// Serves the host until the virtual machine is switched off, or this process ended. To be called only where [`is_guest`] says so.
 pub fn main() -> ! {
     if let Err(error) = serve() {
         eprintln!("livediff agent: {error}");
@@ -40,8 +46,13 @@ pub fn main() -> ! {
 }
 
 fn serve() -> io::Result<()> {
-    system::mount_all()?;
-    let port = Arc::new(system::open_port()?);
+    let port = if is_local() {
+        system::standard_input()?
+    } else {
+        system::mount_all()?;
+        system::open_port()?
+    };
+    let port = Arc::new(port);
     let release = system::release()?;
     protocol::write(&mut &*port, &FromGuest::Hello { version: VERSION, release: release.clone() }, &[])?;
     let (hello, config) = protocol::read::<ToGuest>(&mut &*port)?;

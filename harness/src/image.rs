@@ -22,6 +22,8 @@ use std::{
 
 /// Largest image read and largest `vmlinux` unpacked, in bytes.
 const LIMIT: u64 = 512 << 20;
+/// The BTF of the running kernel.
+const RUNNING_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// A kernel image, opened and read.
 #[derive(Clone, Debug)]
@@ -38,6 +40,7 @@ pub struct Image {
     /// `config` or `.config`. For an image in a build folder, that of the build.
     pub config: Option<Arc<[u8]>>,
     unpacked: Option<Arc<MemoryFile>>,
+    running: bool,
 }
 
 /// Why an image cannot be used.
@@ -56,6 +59,10 @@ pub enum ImageError {
         "the kernel in {path}{release} has no BTF: build it with CONFIG_DEBUG_INFO_BTF=y, or take a packaged kernel"
     )]
     NoBtf { path: PathBuf, release: String },
+    #[error(
+        "the running kernel, Linux {release}, does not tell its BTF ({RUNNING_BTF}: {source}): it needs CONFIG_DEBUG_INFO_BTF=y"
+    )]
+    NoRunningBtf { release: String, source: io::Error },
     #[error("the kernel in {path} does not say its release (there is no `Linux version` in it)")]
     NoRelease { path: PathBuf },
 }
@@ -86,6 +93,34 @@ impl Image {
         Ok(image)
     }
 
+    /// The kernel that is running here. What is in no file of its own is taken from its image, if that is among `images`
+    /// or where distributions keep it: its `.BTF_ids`, and it is this kernel's image only if the BTF is the same to the
+    /// byte. The configuration is for the agent to find, where libbpf looks for it.
+    pub fn running(images: &[PathBuf]) -> Result<Image, ImageError> {
+        let path = PathBuf::from("/proc/sys/kernel/osrelease");
+        let release = std::fs::read_to_string(&path).map_err(|source| ImageError::Read { path, source })?;
+        let release = release.trim().to_owned();
+        let btf = File::open(RUNNING_BTF)
+            .and_then(|file| read_bounded(Vec::new(), file))
+            .map_err(|source| ImageError::NoRunningBtf { release: release.clone(), source })?;
+        let usual = [
+            format!("/boot/vmlinuz-{release}"),
+            format!("/usr/lib/modules/{release}/vmlinuz"),
+            format!("/lib/modules/{release}/build/vmlinux"),
+        ];
+        let places = images.iter().cloned().chain(usual.map(PathBuf::from)).filter(|path| path.is_file());
+        let mut candidates = places.filter_map(|path| Image::open(&path).ok());
+        let btf_ids = candidates.find(|image| image.release == release && image.btf == btf);
+        let btf_ids = btf_ids.map(|image| image.btf_ids).unwrap_or_default();
+        let path = PathBuf::from(RUNNING_BTF);
+        Ok(Image { path, release, btf, btf_ids, config: None, unpacked: None, running: true })
+    }
+
+    /// Whether it is that of [`Image::running`]: there is nothing to boot.
+    pub fn is_running(&self) -> bool {
+        self.running
+    }
+
     /// One that nothing can be done with.
     #[cfg(test)]
     pub(crate) fn for_tests() -> Image {
@@ -97,6 +132,7 @@ impl Image {
             btf_ids: Vec::new(),
             config: None,
             unpacked: None,
+            running: false,
         }
     }
 
@@ -136,7 +172,8 @@ impl Image {
         let release = release.ok_or_else(|| ImageError::NoRelease { path: path.into() })?;
         let config = section(".rodata").and_then(|data| config::inside(&data));
         let config = config.or_else(|| config::beside(path, &release)).map(Arc::from);
-        let image = Image { path: path.into(), release, btf, btf_ids, config, unpacked: None };
+        let image =
+            Image { path: path.into(), release, btf, btf_ids, config, unpacked: None, running: false };
         Ok((image, has_pvh_entry(&elf)))
     }
 }

@@ -18,6 +18,9 @@ pub(crate) const VERSION: u32 = 4;
 pub(crate) const PORT: &str = "livediff";
 /// File in the initramfs that tells the program that it is the agent.
 pub(crate) const MARKER: &str = "/livediff-guest";
+/// Variable in the environment that tells the same to a child that loads into the running kernel. Its value is the
+/// number of the parent, so that it means nothing to whoever else inherits it.
+pub(crate) const LOCAL: &str = "LIVEDIFF_AGENT_OF";
 
 const MESSAGE_LIMIT: u32 = 256 << 20;
 const PAYLOAD_LIMIT: u32 = 512 << 20;

@@ -11,12 +11,14 @@
 mod accel;
 mod elf;
 mod initramfs;
+mod local;
 mod supervisor;
 mod vm;
 
 use crate::image::Image;
 pub use crate::protocol::Stop;
 use livediff_capture::{Loaded, Said};
+pub use local::check_local;
 use std::{
     fmt,
     sync::{
@@ -37,6 +39,8 @@ pub enum Accel {
     Kvm,
     /// Emulated.
     Tcg,
+    /// Not at all: programs are loaded into the running kernel. So it is for [`Image::running`], whatever was asked for.
+    Native,
 }
 
 impl fmt::Display for Accel {
@@ -45,6 +49,7 @@ impl fmt::Display for Accel {
             Accel::Auto => "auto",
             Accel::Kvm => "kvm",
             Accel::Tcg => "tcg",
+            Accel::Native => "native",
         })
     }
 }
@@ -63,6 +68,10 @@ pub struct Options {
     pub memory_mib: u32,
     /// When a load is cut short; `None` to let every load come to its end.
     pub stop: Option<Stop>,
+    /// More of the kernel's command line, after what is always there.
+    pub kernel_args: String,
+    /// More arguments for QEMU, after those that are always there.
+    pub qemu_args: Vec<String>,
 }
 
 impl Default for Options {
@@ -75,6 +84,8 @@ impl Default for Options {
             vcpus,
             memory_mib: Options::memory_for(vcpus),
             stop: None,
+            kernel_args: String::new(),
+            qemu_args: Vec::new(),
         }
     }
 }
@@ -201,6 +212,13 @@ pub enum RunError {
          A packaged cloud kernel has all of it"
     )]
     NoBoot { release: String, path: String, reason: String, console: String },
+    #[error(
+        "programs cannot be loaded into the running kernel: {reason}. Run this as root, or with CAP_BPF, CAP_PERFMON and \
+         CAP_NET_ADMIN (or CAP_SYS_ADMIN), not in a container that takes them away"
+    )]
+    NotPermitted { reason: String },
+    #[error("the agent for the running kernel did not start: {reason}\n{words}")]
+    NoAgent { reason: String, words: String },
     #[error("cannot pack the agent for the guest: {reason}")]
     Initramfs { reason: String },
     #[error("cannot {action}: {source}")]
@@ -212,7 +230,9 @@ pub fn check_qemu() -> Result<(), RunError> {
     vm::find_qemu().map(|_| ())
 }
 
-/// Loads every program wanted of `objects` into the kernel of `image`, and tells `sink` what happens.
+/// Loads every program wanted of `objects` into the kernel of `image`, and tells `sink` what happens. The kernel is
+/// booted for it in a virtual machine, unless it is the one that is running ([`Image::running`]); then an agent that is a
+/// child process is what is called the guest below.
 ///
 /// `sink` is called on this thread. The virtual machine is gone when the function returns, however it returns,
 /// and when this process dies. The order of results is that of their coming.

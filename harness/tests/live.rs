@@ -34,7 +34,7 @@ fn main() {
         return run_until_killed(&image);
     }
     type Test = fn(&Image);
-    let tests: [(&str, Test); 8] = [
+    let tests: [(&str, Test); 10] = [
         ("loads_the_corpus", loads_the_corpus),
         ("one_bad_program_does_not_spoil_the_others", one_bad_program_does_not_spoil_the_others),
         ("a_load_is_stopped_once_it_has_said_enough", a_load_is_stopped_once_it_has_said_enough),
@@ -49,6 +49,8 @@ fn main() {
         ),
         ("nothing_outlives_a_killed_run", nothing_outlives_a_killed_run),
         ("a_kernel_that_does_not_start_is_an_error", a_kernel_that_does_not_start_is_an_error),
+        ("kernel_and_qemu_get_their_own_arguments", kernel_and_qemu_get_their_own_arguments),
+        ("the_running_kernel_needs_no_guest", the_running_kernel_needs_no_guest),
     ];
     let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
     for (name, test) in tests {
@@ -408,5 +410,53 @@ fn a_kernel_that_does_not_start_is_an_error(image: &Image) {
     let result = run::run(&unbootable, corpus(), &options, &Cancel::new(), &mut |event| panic!("{event:?}"));
     assert!(matches!(&result, Err(RunError::NoBoot { .. })), "{result:?}");
     assert!(begun.elapsed() < Duration::from_secs(70));
+    assert!(guests_of(std::process::id()).is_empty());
+}
+
+fn kernel_and_qemu_get_their_own_arguments(image: &Image) {
+    let given = |kernel_args: &str, qemu_args: &[&str]| Options {
+        accel: Accel::Tcg,
+        kernel_args: kernel_args.into(),
+        qemu_args: qemu_args.iter().map(ToString::to_string).collect(),
+        ..Options::default()
+    };
+    let text = || vec![Object { name: "text".into(), bytes: b"hello"[..].into(), only: None }];
+    let started = |options: &Options| {
+        let mut answered = 0;
+        run::run(image, text(), options, &Cancel::new(), &mut |event| {
+            answered += usize::from(matches!(event, Event::NotOpened { .. }));
+        })
+        .map(|()| answered)
+    };
+    let options = given("audit=0 nokaslr", &["-device", "virtio-rng-pci", "-name", "guest"]);
+    assert_eq!(started(&options).expect("a run"), 1);
+    // The kernel sees them: without its first process it panics. So does QEMU.
+    for (options, words) in [
+        (given("rdinit=/there/is/none", &[]), "with the arguments `rdinit=/there/is/none` of its own"),
+        (given("", &["-device", "no-such-device"]), "'no-such-device' is not a valid device model name"),
+    ] {
+        let error = started(&options).expect_err("it cannot start").to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+/// Nothing is loaded into the machine's own kernel here: what is sent is no object.
+fn the_running_kernel_needs_no_guest(_: &Image) {
+    let image = match Image::running(&[]) {
+        Ok(image) => image,
+        Err(error) => return eprint!("(skipped: {error}) "),
+    };
+    let objects =
+        ["one", "two"].map(|name| Object { name: name.into(), bytes: b"hello"[..].into(), only: None });
+    let (mut booted, mut not_opened) = (None, Vec::new());
+    run::run(&image, objects.to_vec(), &Options::default(), &Cancel::new(), &mut |event| match event {
+        Event::Booted { release, accel } => booted = Some((release, accel)),
+        Event::NotOpened { object, .. } => not_opened.push(object),
+        other => panic!("{other:?}"),
+    })
+    .expect("a run");
+    not_opened.sort();
+    assert_eq!(booted, Some((image.release, Accel::Native)));
+    assert_eq!(not_opened, ["one", "two"]);
     assert!(guests_of(std::process::id()).is_empty());
 }

@@ -5,6 +5,7 @@ use nix::mount::{MsFlags, mount};
 use std::{
     fs::{self, File},
     io,
+    os::fd::AsFd,
     path::Path,
     time::{Duration, Instant},
 };
@@ -35,6 +36,11 @@ pub(super) fn release() -> io::Result<String> {
 pub(super) fn put_config(release: &str, config: &[u8]) -> io::Result<()> {
     fs::create_dir_all("/boot")?;
     fs::write(Path::new("/boot").join(format!("config-{release}")), config)
+}
+
+/// The socket that an agent for the running kernel is given.
+pub(super) fn standard_input() -> io::Result<File> {
+    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
 /// Opens the port to the host, which the kernel may still be finding.

@@ -10,6 +10,7 @@
 
 use super::{
     Accel, Cancel, Event, Object, Options, Outcome, RunError, Work, accel, elf, host_processors, initramfs,
+    local,
     vm::{self, FromVm, Machine, Vm},
 };
 use crate::{
@@ -96,6 +97,8 @@ pub(super) struct Supervisor<'a> {
     qemu: PathBuf,
     vcpus: u32,
     memory_mib: u32,
+    /// What the guest is given beside what every guest is, for messages; empty for nothing.
+    given: String,
     accel: Option<Accel>,
     wanted_accel: Accel,
     timeout: Duration,
@@ -120,15 +123,26 @@ impl<'a> Supervisor<'a> {
         cancel: &'a Cancel,
         work: &'a mut dyn Work,
     ) -> Result<Self, RunError> {
+        let vcpus = options.vcpus.clamp(1, host_processors().min(64));
+        let memory_mib = memory_mib(options.memory_mib);
+        if image.is_running() {
+            let start = Box::new(|_| local::start());
+            return Ok(Supervisor {
+                vcpus,
+                memory_mib,
+                wanted_accel: Accel::Native,
+                ..Self::with_start(start, image, options, cancel, work)
+            });
+        }
         let qemu = vm::find_qemu()?;
         let io = |action| move |source| RunError::Io { action, source };
         let initramfs = initramfs::build().map_err(|reason| RunError::Initramfs { reason })?;
         let initramfs =
             MemoryFile::new("initramfs", &initramfs).map_err(io("keep the initramfs in memory"))?;
         let kernel = std::path::absolute(image.bootable()).map_err(io("find the kernel image"))?;
-        let vcpus = options.vcpus.clamp(1, host_processors().min(64));
-        let memory_mib = memory_mib(options.memory_mib);
-        let machine = Machine { qemu: qemu.clone(), kernel, initramfs, vcpus, memory_mib };
+        let (kernel_args, qemu_args) = (options.kernel_args.clone(), options.qemu_args.clone());
+        let machine =
+            Machine { qemu: qemu.clone(), kernel, initramfs, vcpus, memory_mib, kernel_args, qemu_args };
         let start = Box::new(move |accel| machine.start(accel));
         Ok(Supervisor { qemu, vcpus, memory_mib, ..Self::with_start(start, image, options, cancel, work) })
     }
@@ -146,6 +160,7 @@ impl<'a> Supervisor<'a> {
             qemu: PathBuf::new(),
             vcpus: 1,
             memory_mib: 1024,
+            given: given(options),
             accel: None,
             wanted_accel: options.accel,
             timeout: options.timeout,
@@ -255,6 +270,7 @@ impl<'a> Supervisor<'a> {
         let trials: Vec<(Accel, Duration)> = match (self.accel, self.wanted_accel) {
             (Some(accel), _) => vec![(accel, BOOT_LIMIT)],
             (None, Accel::Tcg) => vec![(Accel::Tcg, BOOT_LIMIT)],
+            (None, Accel::Native) => vec![(Accel::Native, BOOT_LIMIT)],
             (None, Accel::Kvm) => match accel::unusable() {
                 Some(reason) => return Err(RunError::NoKvm { reason }),
                 None => vec![(Accel::Kvm, BOOT_LIMIT.min(KVM_TRIAL * 2))],
@@ -284,7 +300,8 @@ impl<'a> Supervisor<'a> {
                 }
                 Err(reason) => failure = (reason, vm.finish(Duration::from_millis(500))),
             }
-            if accel == Accel::Kvm && self.wanted_accel == Accel::Auto {
+            // What this guest was given may be to blame, and is nothing to hold against the machine.
+            if accel == Accel::Kvm && self.wanted_accel == Accel::Auto && self.given.is_empty() {
                 accel::remember(&self.qemu, false);
             }
             if accel == Accel::Tcg && begun.elapsed() >= limit {
@@ -292,6 +309,9 @@ impl<'a> Supervisor<'a> {
             }
         }
         let (reason, console) = failure;
+        if self.wanted_accel == Accel::Native {
+            return Err(RunError::NoAgent { reason, words: console });
+        }
         if self.wanted_accel == Accel::Kvm && self.accel.is_none() {
             return Err(RunError::NoKvm {
                 reason: format!("{reason}: {}", console.lines().last().unwrap_or_default()),
@@ -300,7 +320,7 @@ impl<'a> Supervisor<'a> {
         Err(RunError::NoBoot {
             release: self.image.release.clone(),
             path: self.image.path.display().to_string(),
-            reason,
+            reason: format!("{reason}{}", self.given),
             console: if console.is_empty() { "Its console stayed empty.".to_string() } else { console },
         })
     }
@@ -424,6 +444,17 @@ impl<'a> Supervisor<'a> {
                 let item = Item { object, program: None };
                 self.blame(item, &|| Outcome::NotLoadable { reason: reason.to_string() });
             }
+        }
+    }
+}
+
+/// What the options give the guest of its own, as the end of a sentence.
+fn given(options: &Options) -> String {
+    match (options.kernel_args.as_str(), options.qemu_args.as_slice()) {
+        ("", []) => String::new(),
+        (kernel, []) => format!(", with the arguments `{kernel}` of its own"),
+        (kernel, qemu) => {
+            format!(", with the arguments `{kernel}` of its own and `{}` for QEMU", qemu.join(" "))
         }
     }
 }

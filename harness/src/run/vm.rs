@@ -56,6 +56,10 @@ pub(super) struct Machine {
     pub(super) initramfs: MemoryFile,
     pub(super) vcpus: u32,
     pub(super) memory_mib: u32,
+    /// More of the kernel's command line.
+    pub(super) kernel_args: String,
+    /// More arguments.
+    pub(super) qemu_args: Vec<String>,
 }
 
 /// What comes from a virtual machine.
@@ -65,7 +69,7 @@ pub(super) enum FromVm {
     Closed(String),
 }
 
-/// A running virtual machine. Dropping it ends it.
+/// A running virtual machine, or an agent for the running kernel. Dropping it ends it.
 pub(super) struct Vm {
     child: Option<Child>,
     port: UnixStream,
@@ -84,7 +88,8 @@ impl Machine {
         };
         let (memory, vcpus) = (format!("{}M", self.memory_mib), self.vcpus.to_string());
         let port = format!("virtserialport,chardev=port,name={PORT}");
-        let command_line = format!("{COMMAND_LINE} LD_LIBRARY_PATH={}", initramfs::LIBRARIES);
+        let command_line =
+            format!("{COMMAND_LINE} LD_LIBRARY_PATH={} {}", initramfs::LIBRARIES, self.kernel_args);
         let mut arguments: Vec<OsString> = [
             ["-accel", accelerator],
             ["-cpu", processor],
@@ -97,7 +102,7 @@ impl Machine {
             ["-chardev", "socket,id=port,fd=0"],
             ["-device", "virtio-serial-pci"],
             ["-device", &port],
-            ["-append", &command_line],
+            ["-append", command_line.trim_end()],
         ]
         .iter()
         .flatten()
@@ -106,40 +111,42 @@ impl Machine {
         arguments.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(OsString::from));
         arguments.extend(["-kernel".into(), self.kernel.clone().into_os_string()]);
         arguments.extend(["-initrd".into(), self.initramfs.path().into_os_string()]);
+        arguments.extend(self.qemu_args.iter().map(OsString::from));
         arguments
     }
 
     /// Starts QEMU. The thread that calls this must outlive the virtual machine.
     pub(super) fn start(&self, accel: Accel) -> Result<Vm, RunError> {
-        let io = |action| move |source| RunError::Io { action, source };
-        let (port, theirs) = UnixStream::pair().map_err(io("make a socket for the guest"))?;
         let mut command = Command::new(&self.qemu);
-        command
-            .args(self.arguments(accel))
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        die_with_parent(&mut command);
-        let mut child = command.spawn().map_err(io("start QEMU"))?;
-        // Our copy of the guest's end must go, or the port would never close.
-        drop(command);
-        let pipe = |pipe: Option<OwnedFd>| pipe.map(std::fs::File::from);
-        let stdout = pipe(child.stdout.take().map(OwnedFd::from));
-        let stderr = pipe(child.stderr.take().map(OwnedFd::from));
-        match Vm::over(port) {
-            Ok(mut vm) => {
-                for (pipe, tail) in [(stdout, &vm.console), (stderr, &vm.errors)] {
-                    vm.threads.extend(pipe.map(|pipe| keep_tail(pipe, tail)));
-                }
-                vm.child = Some(child);
-                Ok(vm)
+        command.args(self.arguments(accel));
+        start(command, "start QEMU")
+    }
+}
+
+/// Starts a process that has its end of the port as its standard input. The thread that calls this must outlive it.
+pub(super) fn start(mut command: Command, action: &'static str) -> Result<Vm, RunError> {
+    let io = |action| move |source| RunError::Io { action, source };
+    let (port, theirs) = UnixStream::pair().map_err(io("make a socket for the guest"))?;
+    command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    die_with_parent(&mut command);
+    let mut child = command.spawn().map_err(io(action))?;
+    // Our copy of the guest's end must go, or the port would never close.
+    drop(command);
+    let pipe = |pipe: Option<OwnedFd>| pipe.map(std::fs::File::from);
+    let stdout = pipe(child.stdout.take().map(OwnedFd::from));
+    let stderr = pipe(child.stderr.take().map(OwnedFd::from));
+    match Vm::over(port) {
+        Ok(mut vm) => {
+            for (pipe, tail) in [(stdout, &vm.console), (stderr, &vm.errors)] {
+                vm.threads.extend(pipe.map(|pipe| keep_tail(pipe, tail)));
             }
-            Err(source) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(RunError::Io { action: "talk to the guest", source })
-            }
+            vm.child = Some(child);
+            Ok(vm)
+        }
+        Err(source) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(RunError::Io { action: "talk to the guest", source })
         }
     }
 }
