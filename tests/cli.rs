@@ -12,6 +12,8 @@ use serde_json::Value;
 mod ci;
 #[path = "cli/compare.rs"]
 mod compare;
+#[path = "cli/kernels.rs"]
+mod kernels;
 
 use std::{
     fs,

@@ -209,6 +209,28 @@ pub fn build(request: &Request, cancel: &Cancel, sink: &dyn Fn(Step<'_>)) -> Res
     Ok(Built { image: place.join("bzImage"), release: image.release })
 }
 
+/// The image that was built under that name, if there is one.
+pub fn image(name: &str) -> Option<PathBuf> {
+    check_name(name).ok()?;
+    let image = images_folder()?.join(name).join("bzImage");
+    image.is_file().then_some(image)
+}
+
+/// Every kernel that was built and is still there.
+pub fn images() -> Vec<Built> {
+    let entries = images_folder().and_then(|folder| fs::read_dir(folder).ok());
+    let built = entries.into_iter().flatten().flatten().filter_map(|entry| {
+        let note: Note = serde_json::from_slice(&fs::read(entry.path().join("build.json")).ok()?).ok()?;
+        let image = Some(entry.path().join("bzImage")).filter(|image| image.is_file())?;
+        Some(Built { image, release: note.release })
+    });
+    built.collect()
+}
+
+fn images_folder() -> Option<PathBuf> {
+    Some(cache::root()?.join("builds/images"))
+}
+
 /// The part that happens in the working folder; returns the bzImage there.
 #[allow(clippy::too_many_arguments)]
 fn build_in(

@@ -22,3 +22,5 @@ mod memory;
 pub mod packages;
 mod protocol;
 pub mod run;
+
+pub use cache::root as cache_root;

@@ -4,7 +4,7 @@ use super::{
     exit::Exit,
     flags::LiveFlags,
     inputs::Inputs,
-    kernels::Kernel,
+    kernels::{self, Kernel},
     output::{self, Output},
     session::{Go, Session},
     verdict::{REPLAY, ReportFlags, complain},
@@ -21,7 +21,7 @@ use livediff::{
     },
 };
 use livediff_capture::file;
-use livediff_harness::run::{self, RunError};
+use livediff_harness::run::RunError;
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -172,7 +172,7 @@ fn live(
         bail!("{}: a capture; --replay compares captures", inputs.captures[0].display());
     }
     session.deal(&inputs.objects, []);
-    run::check_qemu()?;
+    kernels::check(&session.kernels)?;
     let kernels: Vec<Kernel> = {
         let task = output.task("kernels");
         let progress = |what: &str| task.notice(what);

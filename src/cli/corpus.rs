@@ -10,7 +10,7 @@ use livediff::{
     corpus::carve::{self, Note},
     report::terminal::printable,
 };
-use livediff_harness::{image::Image, packages::Store};
+use livediff_harness::packages::Store;
 use std::{
     ffi::OsStr,
     io::Write,
@@ -88,7 +88,7 @@ fn import_selftests(
 ) -> Result<Exit> {
     let progress = |what: &str| anstream::eprintln!("{what}");
     let wanted = Wanted::parse(kernel)?;
-    let image = Image::open(&wanted.locate(&progress)?).with_context(|| format!("kernel {kernel}"))?;
+    let image = wanted.image(&progress).with_context(|| format!("kernel {kernel}"))?;
     if image.btf.is_empty() {
         bail!("kernel {kernel} has no BTF to make vmlinux.h of; build it with CONFIG_DEBUG_INFO_BTF=y");
     }

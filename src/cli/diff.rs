@@ -57,9 +57,6 @@ impl Config {
     fn new(flags: DiffFlags) -> Result<Config> {
         let mut session = Session::new(&flags.live)?;
         let kernels_named = !session.kernels.is_empty();
-        if !kernels_named {
-            session.kernels.push(Wanted::Packaged(kernels::DEFAULT.into()));
-        }
         flags.reports.check()?;
         let paths = match flags.paths {
             paths if !paths.is_empty() => paths,
@@ -91,6 +88,9 @@ impl Config {
             bail!(
                 "--kernel says which kernel to boot, and nothing is booted: captures are replayed as recorded"
             );
+        }
+        if !kernels_named && plan == Plan::Live {
+            session.kernels = Wanted::default()?;
         }
         let mut config =
             Config { session, inputs, plan, kernels_named, strict: flags.strict, reports: flags.reports };
@@ -307,8 +307,8 @@ impl Run<'_> {
     }
 
     fn open(&self) -> Result<Vec<Kernel>> {
-        run::check_qemu()?;
         let session = &self.config.session;
+        kernels::check(&session.kernels)?;
         let task = self.output.task("kernels");
         let progress = |what: &str| task.notice(what);
         session.kernels.iter().map(|wanted| Kernel::open(wanted, session.dialect, &progress)).collect()

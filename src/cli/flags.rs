@@ -111,8 +111,9 @@ pub(crate) struct RecordFlags {
 /// What every subcommand takes that runs programs in kernels.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct LiveFlags {
-    /// A kernel: `7.2` (the newest packaged one of that series), `7.2.12` (that one), or the path of a bzImage,
-    /// vmlinuz or vmlinux. Can be given more than once [default: 7.2].
+    /// A kernel: `7.2` (the newest packaged one of that series), `7.2.12` (that one), the path of a bzImage, vmlinuz or
+    /// vmlinux, `target:NAME` (a target of vmtest.toml in this folder), or `local` (the running kernel, no VM). Can be
+    /// given more than once [default: the targets of vmtest.toml, if it is there, else 7.2].
     #[arg(long = "kernel", value_name = "KERNEL")]
     pub(crate) kernels: Vec<String>,
 
@@ -168,7 +169,8 @@ pub(crate) enum KernelCommand {
     List,
     /// Fetch a packaged kernel into the cache and print the path of its image.
     Fetch {
-        /// A series (`7.2`) or a version (`7.2.12`).
+        /// A series (`7.2`), a version (`7.2.12`), or a target (`target:NAME`), whose path in vmtest.toml is made a link
+        /// to the kernel.
         kernel: String,
 
         /// Fetch nothing but the package index, and print PACKAGE=VERSION of what would be fetched: the key under which

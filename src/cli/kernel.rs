@@ -23,23 +23,30 @@ pub(crate) fn run(flags: KernelFlags) -> Result<Exit> {
     match flags.command {
         KernelCommand::List => list(&mut out)?,
         KernelCommand::Fetch { kernel, dry_run } => {
-            let Wanted::Packaged(version) = Wanted::parse(&kernel)? else {
-                bail!(
-                    "{kernel} is a file already; `kernel fetch` takes a series (7.2) or a version (7.2.12)"
-                );
-            };
+            let wanted = Wanted::parse(&kernel)?;
             let store = Store::open().context("the cache of kernels")?;
             // Unlike a run, this asks for what is newest now.
-            if dry_run {
-                writeln!(out, "{}", printable(&store.newest(&version, &progress)?))?;
-            } else {
-                writeln!(out, "{}", store.fetch(&version, &progress)?.display())?;
-            }
+            let path = match (wanted.packaged(), &wanted) {
+                (Some(version), _) if dry_run => {
+                    writeln!(out, "{}", printable(&store.newest(&version, &progress)?))?;
+                    return Ok(Exit::Clean);
+                }
+                (Some(version), Wanted::Packaged(_)) => store.fetch(&version, &progress)?,
+                (Some(version), _) => {
+                    store.fetch(&version, &progress)?;
+                    wanted.locate(&progress)?
+                }
+                // Nothing to fetch, but a link to make.
+                (None, Wanted::Target(_)) if !dry_run => wanted.locate(&progress)?,
+                _ => bail!(
+                    "{kernel} is in no package; `kernel fetch` takes a series (7.2), a version (7.2.12) or a target"
+                ),
+            };
+            writeln!(out, "{}", path.display())?;
         }
         KernelCommand::Build(flags) => return build::run(flags),
         KernelCommand::Info { kernel, dialect } => {
-            let path = Wanted::parse(&kernel)?.locate(&progress)?;
-            return info(&Image::open(&path)?, dialect, &mut out);
+            return info(&Wanted::parse(&kernel)?.image(&progress)?, dialect, &mut out);
         }
     }
     Ok(Exit::Clean)

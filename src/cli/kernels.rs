@@ -1,12 +1,14 @@
 //! From the name of a kernel to an image that can be booted and whose dialect is known.
 
+use super::targets::{self, Target, Targets};
 use anyhow::{Context, Result, bail};
 use livediff::{
     Dialect,
     bpf::btf::Btf,
+    report::terminal::printable,
     verifier::{DetectError, Evidence},
 };
-use livediff_harness::{image::Image, packages::Store};
+use livediff_harness::{build, image::Image, packages::Store, run};
 use std::path::PathBuf;
 
 /// The series that is run where no kernel is named.
@@ -19,13 +21,31 @@ pub(crate) enum Wanted {
     Packaged(String),
     /// An image on this machine.
     Image(PathBuf),
+    /// A target of `vmtest.toml`.
+    Target(Box<Target>),
+    /// The kernel that is running here.
+    Local,
 }
 
+/// What names the running kernel.
+const LOCAL: &str = "local";
+/// What stands before the name of a target.
+const TARGET: &str = "target:";
+
 impl Wanted {
-    /// Tells a version from a path. A path must exist.
+    /// Tells the ways to name a kernel from each other. A path must exist, and a target be in `vmtest.toml`.
     pub(crate) fn parse(text: &str) -> Result<Wanted> {
         if is_version(text) {
             return Ok(Wanted::Packaged(text.to_owned()));
+        }
+        if text == LOCAL {
+            return Ok(Wanted::Local);
+        }
+        if let Some(name) = text.strip_prefix(TARGET) {
+            let targets = Targets::read()?;
+            let targets =
+                targets.with_context(|| format!("{text}: there is no {} in this folder", targets::FILE))?;
+            return Ok(Wanted::Target(Box::new(targets.get(name)?)));
         }
         let path = PathBuf::from(text);
         match path.metadata() {
@@ -34,7 +54,7 @@ impl Wanted {
             }
             Ok(_) => Ok(Wanted::Image(path)),
             Err(error) => bail!(
-                "{text}: neither a version such as 7.2 or 7.2.12 nor a file ({error}); \
+                "{text}: neither a version such as 7.2 or 7.2.12, nor a file ({error}), nor `local`, nor target:NAME; \
                  `livediff kernel list` shows the versions that packages offer"
             ),
         }
@@ -45,6 +65,25 @@ impl Wanted {
         match self {
             Wanted::Packaged(version) => version.clone(),
             Wanted::Image(path) => path.display().to_string(),
+            Wanted::Target(target) => target.kernel_name(),
+            Wanted::Local => LOCAL.to_owned(),
+        }
+    }
+
+    /// The series or version, if it is a packaged kernel.
+    pub(crate) fn packaged(&self) -> Option<String> {
+        match self {
+            Wanted::Packaged(version) => Some(version.clone()),
+            Wanted::Target(target) => target.packaged(),
+            Wanted::Image(_) | Wanted::Local => None,
+        }
+    }
+
+    /// The image, fetched first if need be. `progress` hears of what takes time.
+    pub(crate) fn image(&self, progress: &dyn Fn(&str)) -> Result<Image> {
+        match self {
+            Wanted::Local => Ok(Image::running(&kept_images())?),
+            _ => Ok(Image::open(&self.locate(progress)?)?),
         }
     }
 
@@ -56,12 +95,60 @@ impl Wanted {
                 let store = Store::open().context("the cache of kernels")?;
                 Ok(store.resolve(version, progress)?)
             }
+            Wanted::Target(target) => target.locate(progress),
+            Wanted::Local => bail!("the running kernel is in no file"),
         }
+    }
+
+    /// The kernels that are run where none is named: the targets of `vmtest.toml` if there is one in the current
+    /// folder, but for those whose kernel is not there and cannot be fetched, which are complained about; else the
+    /// packaged one of the default series.
+    pub(crate) fn default() -> Result<Vec<Wanted>> {
+        let Some(targets) = Targets::read()? else { return Ok(vec![Wanted::Packaged(DEFAULT.into())]) };
+        let mut wanted = Vec::new();
+        let mut missing = Vec::new();
+        for target in targets.all()? {
+            match target.missing() {
+                None => wanted.push(Wanted::Target(Box::new(target))),
+                Some(why) => missing.push(format!("target {}: {why}", target.name)),
+            }
+        }
+        if wanted.is_empty() {
+            bail!(
+                "{}: no target can be run: {}; --kernel names another kernel",
+                targets::FILE,
+                missing.join("; ")
+            );
+        }
+        for missing in missing {
+            anstream::eprintln!("warning: {}: left out: {}", targets::FILE, printable(&missing));
+        }
+        Ok(wanted)
     }
 }
 
+/// Says whether kernels can be run here at all: QEMU is there, or for the running kernel the capabilities.
+pub(crate) fn check(wanted: &[Wanted]) -> Result<()> {
+    if wanted.contains(&Wanted::Local) {
+        run::check_local().context("kernel local")?;
+    }
+    if wanted.iter().any(|wanted| *wanted != Wanted::Local) {
+        run::check_qemu()?;
+    }
+    Ok(())
+}
+
+/// Images in the cache that may be that of the running kernel.
+fn kept_images() -> Vec<PathBuf> {
+    let running = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let packaged = Store::open().and_then(|store| store.cached()).unwrap_or_default().into_iter();
+    let packaged = packaged.filter_map(|kernel| Some((kernel.release, kernel.cached?)));
+    let built = build::images().into_iter().map(|built| (built.release, built.image));
+    packaged.chain(built).filter(|(release, _)| release == running.trim()).map(|(_, image)| image).collect()
+}
+
 /// `7.2` or `7.2.12`.
-fn is_version(text: &str) -> bool {
+pub(crate) fn is_version(text: &str) -> bool {
     let parts: Vec<&str> = text.split('.').collect();
     matches!(parts.len(), 2 | 3)
         && parts
@@ -80,14 +167,15 @@ pub(crate) struct Kernel {
     pub(crate) dialect: Dialect,
     /// The dialect was given with `--dialect`, and this is what the BTF shows instead.
     pub(crate) forced: Option<String>,
+    /// What is particular about the virtual machine, if it is a target.
+    target: Option<Target>,
 }
 
 impl Kernel {
     /// Opens the image of a kernel and finds its dialect, or takes the one that is forced upon it.
     pub(crate) fn open(wanted: &Wanted, forced: Option<Dialect>, progress: &dyn Fn(&str)) -> Result<Kernel> {
         let name = wanted.name();
-        let path = wanted.locate(progress).with_context(|| format!("kernel {name}"))?;
-        let image = Image::open(&path).with_context(|| format!("kernel {name}"))?;
+        let image = wanted.image(progress).with_context(|| format!("kernel {name}"))?;
         let evidence = evidence(&image).with_context(|| format!("kernel {name}, Linux {}", image.release))?;
         let detected = evidence.dialect();
         let (dialect, forced) = match forced {
@@ -99,7 +187,25 @@ impl Kernel {
                 (dialect, None)
             }
         };
-        Ok(Kernel { name, image, dialect, forced })
+        let target = match wanted {
+            Wanted::Target(target) => Some((**target).clone()),
+            _ => None,
+        };
+        Ok(Kernel { name, image, dialect, forced, target })
+    }
+
+    /// How to run it: as the others, but for what is particular about it.
+    pub(crate) fn options(&self, options: &run::Options) -> run::Options {
+        let mut options = options.clone();
+        let Some(target) = &self.target else { return options };
+        if let Some(most) = target.num_cpus.filter(|most| *most < options.vcpus) {
+            options.vcpus = most;
+            options.memory_mib = run::Options::memory_for(most);
+        }
+        options.memory_mib = target.memory_mib.unwrap_or(options.memory_mib);
+        options.kernel_args.clone_from(&target.kernel_args);
+        options.qemu_args.clone_from(&target.extra_args);
+        options
     }
 
     /// `dialect 7.2`, and if it is forced, what else the BTF tells.
@@ -140,6 +246,7 @@ mod tests {
 
     #[test]
     fn versions_are_told_from_paths() {
+        assert_eq!(Wanted::parse("local").unwrap(), Wanted::Local);
         for version in ["7.2", "7.2.12", "6.18"] {
             assert_eq!(Wanted::parse(version).unwrap(), Wanted::Packaged(version.into()));
         }

@@ -14,6 +14,7 @@ mod output;
 mod record;
 mod session;
 mod shard;
+mod targets;
 mod verdict;
 mod words;
 

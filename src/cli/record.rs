@@ -33,14 +33,14 @@ pub(crate) fn run(flags: RecordFlags) -> Result<Exit> {
     let mut session = Session::new(&flags.live)?;
     session.allow_verification(VERIFICATION);
     if session.kernels.is_empty() {
-        session.kernels.push(Wanted::Packaged(kernels::DEFAULT.into()));
+        session.kernels = Wanted::default()?;
     }
     let inputs = Inputs::collect(&flags.paths)?;
     if inputs.objects.is_empty() {
         bail!("no BPF object in the given paths: nothing to record");
     }
     session.deal(&inputs.objects, []);
-    livediff_harness::run::check_qemu()?;
+    kernels::check(&session.kernels)?;
     std::fs::create_dir_all(&flags.output).with_context(|| format!("{}", flags.output.display()))?;
 
     let output = Output::new(false);

@@ -147,7 +147,7 @@ impl Session {
             while !self.cancel.is_cancelled() {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let (Some(kernel), Some(place)) = (kernels.get(at), done.get(at)) else { break };
-                let (result, go) = work(kernel, &options);
+                let (result, go) = work(kernel, &kernel.options(&options));
                 *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
                 if go == Go::Stop {
                     next.store(kernels.len(), Ordering::Relaxed);
