@@ -81,9 +81,16 @@ impl Image {
             // It may be as large as its debug information: only what is needed is read.
             return Self::read_elf(path, None, &ReadCache::new(file)).map(|(image, _)| image);
         }
-        let bytes = read_bounded(start, file).map_err(read)?;
-        let boot = BootHeader::find(&bytes)
-            .ok_or_else(|| ImageError::NotAnImage { path: path.into(), found: describe(&bytes) })?;
+        Self::parse(path, &read_bounded(start, file).map_err(read)?)
+    }
+
+    /// Reads a kernel from the bytes of a bzImage, vmlinuz or vmlinux. `path` is where errors and QEMU look for it.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Image, ImageError> {
+        if bytes.starts_with(b"\x7fELF") {
+            return Self::read_elf(path, None, bytes).map(|(image, _)| image);
+        }
+        let boot = BootHeader::find(bytes)
+            .ok_or_else(|| ImageError::NotAnImage { path: path.into(), found: describe(bytes) })?;
         let vmlinux = unpack::unpack(boot.payload, LIMIT)
             .map_err(|reason| ImageError::Unpack { path: path.into(), reason })?;
         let (mut image, pvh) = Self::read_elf(path, boot.release, vmlinux.as_slice())?;
