@@ -8,6 +8,8 @@ use livediff::{
 use livediff_capture::{Capture, FuncInfo, Insn, Kernel, Loaded, Map, Said, Verdict, file};
 use serde_json::Value;
 
+#[path = "cli/bisect.rs"]
+mod bisect;
 #[path = "cli/ci.rs"]
 mod ci;
 #[path = "cli/compare.rs"]

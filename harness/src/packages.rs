@@ -34,6 +34,13 @@ pub struct Packaged {
     pub cached: Option<PathBuf>,
 }
 
+impl Packaged {
+    /// Whether `wanted`, a series (`7.2`) or a version (`7.2.12`), names this kernel.
+    pub fn is(&self, wanted: &str) -> bool {
+        Wanted::parse(wanted).is_some_and(|wanted| wanted.fits(&self.version))
+    }
+}
+
 /// Why a packaged kernel cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
@@ -150,6 +157,21 @@ impl Store {
         merge(&mut known, self.index(true, progress)?);
         let chosen = choose(known, wanted, &name)?;
         Ok(format!("{}={}", chosen.packaged.package, chosen.package_version))
+    }
+
+    /// The image of a kernel of [`Store::list`], from the cache or fetched.
+    pub fn obtain(&self, kernel: &Packaged, progress: &dyn Fn(&str)) -> Result<PathBuf, StoreError> {
+        let is_it = |known: &Known| known.packaged.release == kernel.release;
+        let _lock = self.locked()?;
+        if let Some(path) = self.cached_known()?.into_iter().find(is_it).and_then(|k| k.packaged.cached) {
+            return Ok(path);
+        }
+        match self.index(false, progress)?.into_iter().find(is_it) {
+            Some(known) => self.fetch_package(&known, progress),
+            None => {
+                Err(StoreError::NotPackaged { wanted: kernel.release.clone(), known: "others".to_string() })
+            }
+        }
     }
 
     fn fetch_into_cache(

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use livediff::report::terminal::printable;
 use livediff_harness::{
-    build::{self, Request, Source, Step},
+    build::{self, BuildError, Built, Request, Source, Step},
     run::Cancel,
 };
 use std::{io::Write, thread, time::Duration};
@@ -27,11 +27,19 @@ pub(crate) fn run(flags: BuildFlags) -> Result<Exit> {
     let cancel = Cancel::new();
     let on_signal = cancel.clone();
     ctrlc::set_handler(move || on_signal.cancel()).context("Ctrl-C cannot be watched for")?;
+    let built = with_progress(&request, &cancel)?;
+    anstream::eprintln!("Linux {}, built", printable(&built.release));
+    writeln!(anstream::stdout(), "{}", built.image.display())?;
+    Ok(Exit::Clean)
+}
+
+/// Builds, and shows on standard error what goes on.
+pub(super) fn with_progress(request: &Request, cancel: &Cancel) -> Result<Built, BuildError> {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template("{spinner} {msg} [{elapsed}] {prefix}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     bar.enable_steady_tick(Duration::from_millis(120));
-    let built = build::build(&request, &cancel, &|step| match step {
+    let built = build::build(request, cancel, &|step| match step {
         // Where there is no terminal, lines.
         Step::Note(text) if bar.is_hidden() => anstream::eprintln!("{}", printable(text)),
         Step::Note(text) => {
@@ -41,8 +49,5 @@ pub(crate) fn run(flags: BuildFlags) -> Result<Exit> {
         Step::File(count, file) => bar.set_prefix(format!("{count} {}", printable(file))),
     });
     bar.finish_and_clear();
-    let built = built?;
-    anstream::eprintln!("Linux {}, built", printable(&built.release));
-    writeln!(anstream::stdout(), "{}", built.image.display())?;
-    Ok(Exit::Clean)
+    built
 }

@@ -467,7 +467,7 @@ fn replayed(path: &Path, config: &Config) -> Result<Vec<(livediff_capture::Kerne
 }
 
 /// The row of a program that was loaded. A model that breaks down on a program costs that program only.
-fn judged(object: String, program: String, loaded: &Loaded, said: &Said, dialect: Dialect) -> Row {
+pub(super) fn judged(object: String, program: String, loaded: &Loaded, said: &Said, dialect: Dialect) -> Row {
     let judge = || diff::judge(loaded, said, dialect);
     let comparison = panic::catch_unwind(panic::AssertUnwindSafe(judge)).unwrap_or_else(|cause| {
         let cause = cause

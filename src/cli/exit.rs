@@ -12,6 +12,10 @@ pub(crate) enum Exit {
     Discrepancy,
     /// Usage, environment or input is at fault, and nothing was decided: 2.
     Error,
+    /// `bisect-step` alone: this step cannot be judged, and git should take another: 125.
+    Untestable,
+    /// `bisect-step` alone: interrupted. Above 127, so that git ends the bisection: 130.
+    Interrupted,
 }
 
 impl Exit {
@@ -34,6 +38,8 @@ impl From<Exit> for ExitCode {
             Exit::Clean => 0,
             Exit::Discrepancy => 1,
             Exit::Error => 2,
+            Exit::Untestable => 125,
+            Exit::Interrupted => 130,
         })
     }
 }

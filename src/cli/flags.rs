@@ -18,6 +18,10 @@ pub(crate) enum Command {
     Diff(DiffFlags),
     /// Load every program into two kernels and compare what they say: kernel against kernel.
     Compare(super::compare::CompareFlags),
+    /// Find, among the packaged kernels between a good and a bad one, the first that is not like the good one.
+    Bisect(super::bisect::BisectFlags),
+    /// Judge a kernel source tree as one step of `git bisect run`: build it, boot it, compare.
+    BisectStep(super::bisect_step::StepFlags),
     /// Print what the kernel would print of an object's programs, without a kernel and without root.
     Analyze(AnalyzeFlags),
     /// Run a kernel and write what it saw and said of every program to files, one capture each.

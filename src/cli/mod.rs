@@ -1,5 +1,7 @@
 //! The command line: flags become a configuration before any work begins, then one file per subcommand.
 mod analyze;
+mod bisect;
+mod bisect_step;
 mod build;
 mod compare;
 mod corpus;
@@ -29,18 +31,23 @@ pub(crate) fn main() -> ExitCode {
         Command::Analyze(flags) => analyze::run(flags),
         Command::Diff(flags) => diff::run(flags),
         Command::Compare(flags) => compare::run(flags),
+        Command::Bisect(flags) => bisect::run(flags),
+        Command::BisectStep(flags) => Ok(bisect_step::run(flags)),
         Command::Record(flags) => record::run(flags),
         Command::Merge(flags) => merge::run(flags),
         Command::Kernel(flags) => kernel::run(flags),
         Command::Corpus(flags) => corpus::run(flags),
     };
     let exit = outcome.unwrap_or_else(|error| {
-        let label = anstyle::AnsiColor::Red.on_default().bold();
-        anstream::eprintln!(
-            "{label}error{label:#}: {}",
-            livediff::report::terminal::printable_lines(&format!("{error:#}"))
-        );
+        say_error(&error);
         Exit::Error
     });
     exit.into()
+}
+
+/// Says what went wrong.
+fn say_error(error: &anyhow::Error) {
+    let label = anstyle::AnsiColor::Red.on_default().bold();
+    let text = livediff::report::terminal::printable_lines(&format!("{error:#}"));
+    anstream::eprintln!("{label}error{label:#}: {text}");
 }

@@ -10,7 +10,10 @@ use anyhow::{Context, Result};
 use livediff::{
     Dialect,
     diff::{self, Between, Class, Side, Status},
-    report::between::{self, Row},
+    report::{
+        self,
+        between::{self, Row},
+    },
 };
 use livediff_capture::{Capture, Loaded, Said, Verdict};
 use livediff_harness::run;
@@ -81,6 +84,34 @@ impl Word {
         }
     }
 
+    fn judged(&self, object: &str, program: &str) -> report::Row {
+        let failed = |status, reason: &str| report::Row::not_loaded(object, program, status, reason);
+        match self {
+            Word::Said(packed) => match packed.unpack() {
+                Ok((dialect, loaded, said)) => {
+                    super::diff::judged(object.to_owned(), program.to_owned(), loaded, &said, dialect)
+                }
+                Err(error) => failed(Status::NotLoadable, &format!("{error:#}")),
+            },
+            Word::Not { status, reason, .. } => failed(*status, reason),
+        }
+    }
+
+    /// What the guest said became of the program, as far as it can be the same in another kernel; nothing where the
+    /// guest did not say, or ran out of time.
+    pub(crate) fn status(&self) -> Option<Status> {
+        match self {
+            Word::Said(packed) => {
+                let (dialect, loaded, said) = packed.unpack().ok()?;
+                let refused = diff::refused_early(&Side { dialect, loaded, said: &said }).is_some();
+                // Whether it is a match is not asked.
+                Some(if refused { Status::RejectedEarly } else { Status::Match })
+            }
+            Word::Not { status: Status::Timeout, .. } | Word::Not { reported: false, .. } => None,
+            Word::Not { status, .. } => Some(*status),
+        }
+    }
+
     fn insns(&self) -> usize {
         match self {
             Word::Said(packed) => packed.loaded.insns.len(),
@@ -133,6 +164,19 @@ pub(crate) fn add_broken(words: &mut Words, session: &Session, inputs: &Inputs) 
     for (object, reason) in inputs.broken.iter().filter(|(object, _)| session.filter.wants(object, "")) {
         let word = Word::Not { status: Status::NotLoadable, reason: reason.clone(), reported: true };
         words.programs.insert((object.clone(), String::new()), word);
+    }
+}
+
+impl Words {
+    /// Holds what the kernel said of every program against the model.
+    pub(crate) fn judged(&self, session: &Session) -> Vec<report::Row> {
+        let mut rows: Vec<Option<report::Row>> = self.programs.iter().map(|_| None).collect();
+        session.pool.in_place_scope(|pool| {
+            for (((object, program), word), place) in self.programs.iter().zip(&mut rows) {
+                pool.spawn(move |_| *place = Some(word.judged(object, program)));
+            }
+        });
+        rows.into_iter().flatten().collect()
     }
 }
 

@@ -283,6 +283,14 @@ pub fn between(a: &Side<'_>, b: &Side<'_>) -> Between {
     }
 }
 
+/// Why the kernel refused the program before its liveness analysis, if it did.
+pub fn refused_early(side: &Side<'_>) -> Option<String> {
+    match Outcome::of(side).0 {
+        Outcome::Refused(reason) => Some(reason),
+        _ => None,
+    }
+}
+
 /// A program that only one kernel was given, because the other could not load it, died on it, or gave no answer.
 ///
 /// `class` is the class if that kernel analysed the program: [`Class::OnlyInA`] or [`Class::OnlyInB`]; `status` and

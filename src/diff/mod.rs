@@ -25,7 +25,7 @@ mod heard;
 mod kind;
 mod lines;
 
-pub use between::{Between, Class, Input, InputKind, Side, alone, between};
+pub use between::{Between, Class, Input, InputKind, Side, alone, between, refused_early};
 pub use difference::{Difference, Place};
 pub use facts::{Fact, Facts, InstanceId, MAX_FACTS};
 pub use kind::{Change, Frame, Kind, Site, What};
