@@ -28,6 +28,7 @@ use livediff_harness::{
     packages::{Packaged, Store},
     run::{self, RunError},
 };
+use rayon::ThreadPool;
 use std::{path::PathBuf, time::Instant};
 
 #[derive(Debug, Args)]
@@ -180,7 +181,7 @@ pub(crate) fn run(flags: BisectFlags) -> Result<Exit> {
     };
     let (last_good, first_bad) = (name(found.good, search.good), name(found.bad, search.bad));
     output.line("");
-    let rows = words::pair(&session, &ends.0, &ends.1);
+    let rows = words::pair(&session.pool, &ends.0, &ends.1);
     let report = Report { kernels: [ends.0.kernel, ends.1.kernel], rows, incomplete: None };
     output.print(|out| between::to_terminal(&report, started.elapsed(), out));
     output.line("");
@@ -284,26 +285,31 @@ impl Bisection<'_> {
     }
 
     fn alike(&self, a: &Words, b: &Words) -> Alike {
-        let rows = words::pair(self.session, a, b);
-        let mut told = false;
-        let mut why = String::new();
-        for row in rows {
-            match row.between.class {
-                class if class.is_difference() => return Alike::No,
-                Class::NotCompared => {
-                    let name = (row.object.clone(), row.program.clone());
-                    let status = |words: &Words| words.programs.get(&name).and_then(Word::status);
-                    match (status(a), status(b)) {
-                        (Some(one), Some(other)) if one == other => told = true,
-                        (Some(_), Some(_)) => return Alike::No,
-                        _ => why = row.between.reason.unwrap_or_default(),
-                    }
-                }
-                _ => told = true,
-            }
-        }
-        if told { Alike::Yes } else { Alike::Unknown(why) }
+        alike(&self.session.pool, a, b)
     }
+}
+
+/// Whether two kernels make the same of every program.
+fn alike(pool: &ThreadPool, a: &Words, b: &Words) -> Alike {
+    let rows = words::pair(pool, a, b);
+    let mut told = false;
+    let mut why = String::new();
+    for row in rows {
+        match row.between.class {
+            class if class.is_difference() => return Alike::No,
+            Class::NotCompared => {
+                let name = (row.object.clone(), row.program.clone());
+                let status = |words: &Words| words::find(words, &name).and_then(Word::wordless);
+                match (status(a), status(b)) {
+                    (Some(one), Some(other)) if one == other => told = true,
+                    (Some(_), Some(_)) => return Alike::No,
+                    _ => why = row.between.reason.unwrap_or_default(),
+                }
+            }
+            _ => told = true,
+        }
+    }
+    if told { Alike::Yes } else { Alike::Unknown(why) }
 }
 
 /// Runs the wanted programs of the objects in one kernel. A run that did not come to its end is an error.
@@ -336,10 +342,10 @@ pub(crate) fn gather_one(
 fn outcome(words: &Words) -> String {
     let mut counts = std::collections::BTreeMap::<String, usize>::new();
     for word in words.programs.values() {
-        let what = match word.status() {
-            Some(livediff::diff::Status::Match) => "analysed".to_owned(),
-            Some(status) => status.name().replace('_', " "),
-            None => "without an answer".to_owned(),
+        let what = match (word.wordless(), word) {
+            (Some(status), _) => status.name().replace('_', " "),
+            (None, Word::Said(_)) => "analysed".to_owned(),
+            (None, Word::Not { .. }) => "without an answer".to_owned(),
         };
         *counts.entry(what).or_default() += 1;
     }
@@ -473,5 +479,44 @@ mod tests {
         ];
         let releases: Vec<String> = by_version(known).into_iter().map(|kernel| kernel.release).collect();
         assert_eq!(releases, ["7.2.12+a", "7.2.13+b"]);
+    }
+
+    #[test]
+    fn outcomes_are_alike_or_not_or_nobody_knows() {
+        use livediff::diff::Status;
+        use livediff_capture::{Capture, Insn, Kernel, Loaded, Said, Verdict};
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let exit = Insn { code: 0x95, ..Insn::default() };
+        let loaded = Loaded { insns: vec![exit], prog_type: 1, ..Loaded::default() };
+        let words = |word: Word| {
+            let programs = [(("a.o".to_owned(), "p".to_owned()), word)].into();
+            Words { kernel: between::Kernel::default(), programs }
+        };
+        let said = |verdict, errno, log: &str| {
+            let said = Said { verdict, errno, log: log.into(), truncated: errno == 28 };
+            let (object, program, kernel) = ("a.o".into(), "p".into(), Kernel::default());
+            let capture = Capture { object, program, kernel, loaded: loaded.clone(), said };
+            words(Word::captured(capture, Dialect::V7_2).unwrap())
+        };
+        let not = |status, reported| words(Word::Not { status, reason: "why".into(), reported });
+        let section = livediff::log::section(&loaded, Dialect::V7_2).text;
+        let analysed = || said(Verdict::Accepted, 0, &section);
+        let other = said(Verdict::Accepted, 0, &section.replace("func#0", "func#1"));
+        let refused = |why: &str| said(Verdict::Rejected, 22, &format!("func#0 @0\n{why}\n"));
+        let cut = said(Verdict::Rejected, 28, &section[..section.len() / 2]);
+        let of = |a: &Words, b: &Words| alike(&pool, a, b);
+
+        assert_eq!(of(&analysed(), &analysed()), Alike::Yes);
+        assert_eq!(of(&analysed(), &other), Alike::No);
+        assert_eq!(of(&analysed(), &refused("no")), Alike::No);
+        assert_eq!(of(&refused("one"), &refused("other")), Alike::Yes);
+        assert_eq!(of(&refused("one"), &not(Status::NotLoadable, true)), Alike::No);
+        assert_eq!(of(&not(Status::NotLoadable, true), &not(Status::NotLoadable, true)), Alike::Yes);
+        assert_eq!(of(&analysed(), &not(Status::Crashed, true)), Alike::No);
+        for unknown in [&cut, &not(Status::Timeout, true), &not(Status::NotLoadable, false)] {
+            for known in [analysed(), refused("no")] {
+                assert!(matches!(of(&known, unknown), Alike::Unknown(_)), "{unknown:?}");
+            }
+        }
     }
 }

@@ -107,12 +107,12 @@ fn judge(flags: &StepFlags, cancelled: &OnceLock<Cancel>) -> Result<Exit> {
         };
         let reference = gather_one(&session, &open()?, &objects, &output)
             .with_context(|| format!("the kernel to judge by, {name}"))?;
-        let rows = words::pair(&session, &reference, &words);
+        let rows = words::pair(&session.pool, &reference, &words);
         let report = Report { kernels: [reference.kernel, words.kernel], rows, incomplete: None };
         output.print(|out| between::to_terminal(&report, started.elapsed(), out));
         return verdict(report.differences(), report.compared(), report.rows.len());
     }
-    let rows = words.judged(&session);
+    let rows = words.judged(&session.pool);
     let run = KernelRun {
         name: kernel.name.clone(),
         release: words.kernel.release,

@@ -14,10 +14,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use livediff::{
     Dialect,
-    diff::Class,
     report::{
         between::{self, Report},
-        terminal::{counted, printable},
+        terminal::counted,
     },
 };
 use livediff_capture::file;
@@ -110,18 +109,6 @@ fn exit(report: &Report, ended_by: Option<anyhow::Error>, interrupted: bool, str
             count => anyhow!("nothing was compared: {} could not be", counted(count, "program")),
         });
     }
-    // A kernel that analyses nothing is a kernel that cannot be judged, and not one that has lost every program.
-    for (lost, which, kernel) in
-        [(Class::OnlyInA, "B", &report.kernels[1]), (Class::OnlyInB, "A", &report.kernels[0])]
-    {
-        let count = report.count(lost);
-        if count > 1 && count == compared {
-            bail!(
-                "nothing was compared: {which}, Linux {}, analysed none of {count} programs that the other did",
-                printable(&kernel.release)
-            );
-        }
-    }
     Ok(if differences > 0 {
         Exit::Discrepancy
     } else if interrupted
@@ -136,7 +123,7 @@ fn exit(report: &Report, ended_by: Option<anyhow::Error>, interrupted: bool, str
 }
 
 fn report(session: &Session, a: Words, b: Words, incomplete: Option<String>) -> Report {
-    let rows = words::pair(session, &a, &b);
+    let rows = words::pair(&session.pool, &a, &b);
     Report { kernels: [a.kernel, b.kernel], rows, incomplete }
 }
 
@@ -210,6 +197,11 @@ fn live(
         words.push(said);
     }
     let (b, a) = (words.pop().unwrap_or_default(), words.pop().unwrap_or_default());
+    if ended_by.is_none() && !session.cancel.is_cancelled() {
+        for (words, other) in [(&a, &b), (&b, &a)] {
+            takes_some(words, other)?;
+        }
+    }
     // Of a kernel that had no turn nothing is known: no program is there in one only.
     let report = if ended_by.is_some() && (a.programs.is_empty() || b.programs.is_empty()) {
         Report { kernels: [a.kernel, b.kernel], rows: Vec::new(), incomplete }
@@ -217,6 +209,32 @@ fn live(
         report(&session, a, b, incomplete)
     };
     Ok((report, ended_by, session))
+}
+
+/// A kernel that could load nothing of several objects, always for the same reason, is one that cannot be judged, and
+/// not one that has changed in each program.
+fn takes_some(words: &Words, other: &Words) -> Result<()> {
+    let loaded: BTreeSet<&str> = other
+        .programs
+        .iter()
+        .filter(|(_, word)| matches!(word, Word::Said(_)))
+        .map(|((object, _), _)| object.as_str())
+        .collect();
+    let mut reasons = BTreeSet::new();
+    for word in words.programs.values() {
+        match word {
+            Word::Said(_) => return Ok(()),
+            Word::Not { reason, .. } => reasons.insert(reason.lines().next().unwrap_or_default()),
+        };
+    }
+    match reasons.first() {
+        Some(reason) if reasons.len() == 1 && loaded.len() > 1 => bail!(
+            "kernel {}, Linux {}: none of the programs could be loaded: {reason}",
+            words.kernel.name,
+            words.kernel.release
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Reads what two kernels said from captures.

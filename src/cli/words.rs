@@ -17,6 +17,7 @@ use livediff::{
 };
 use livediff_capture::{Capture, Loaded, Said, Verdict};
 use livediff_harness::run;
+use rayon::ThreadPool;
 use std::{collections::BTreeMap, panic};
 
 /// The level at which logs are packed: they are kept for minutes, and there may be a gigabyte of them.
@@ -97,15 +98,13 @@ impl Word {
         }
     }
 
-    /// What the guest said became of the program, as far as it can be the same in another kernel; nothing where the
-    /// guest did not say, or ran out of time.
-    pub(crate) fn status(&self) -> Option<Status> {
+    /// How the program ended without words, where the guest said so and another kernel may do the same: refused early, not
+    /// loadable, or the guest's death. Nothing for one that was analysed or that ran out of time.
+    pub(crate) fn wordless(&self) -> Option<Status> {
         match self {
             Word::Said(packed) => {
                 let (dialect, loaded, said) = packed.unpack().ok()?;
-                let refused = diff::refused_early(&Side { dialect, loaded, said: &said }).is_some();
-                // Whether it is a match is not asked.
-                Some(if refused { Status::RejectedEarly } else { Status::Match })
+                diff::refused_early(&Side { dialect, loaded, said: &said }).map(|_| Status::RejectedEarly)
             }
             Word::Not { status: Status::Timeout, .. } | Word::Not { reported: false, .. } => None,
             Word::Not { status, .. } => Some(*status),
@@ -169,9 +168,9 @@ pub(crate) fn add_broken(words: &mut Words, session: &Session, inputs: &Inputs) 
 
 impl Words {
     /// Holds what the kernel said of every program against the model.
-    pub(crate) fn judged(&self, session: &Session) -> Vec<report::Row> {
+    pub(crate) fn judged(&self, pool: &ThreadPool) -> Vec<report::Row> {
         let mut rows: Vec<Option<report::Row>> = self.programs.iter().map(|_| None).collect();
-        session.pool.in_place_scope(|pool| {
+        pool.in_place_scope(|pool| {
             for (((object, program), word), place) in self.programs.iter().zip(&mut rows) {
                 pool.spawn(move |_| *place = Some(word.judged(object, program)));
             }
@@ -181,7 +180,7 @@ impl Words {
 }
 
 /// Holds what two kernels said of every program against each other, on all processors.
-pub(crate) fn pair(session: &Session, a: &Words, b: &Words) -> Vec<Row> {
+pub(crate) fn pair(pool: &ThreadPool, a: &Words, b: &Words) -> Vec<Row> {
     let mut names: Vec<&(String, String)> = a.programs.keys().chain(b.programs.keys()).collect();
     names.sort_unstable();
     names.dedup();
@@ -192,7 +191,7 @@ pub(crate) fn pair(session: &Session, a: &Words, b: &Words) -> Vec<Row> {
     };
     names.retain(|(object, program)| !program.is_empty() || !opened(a, object) && !opened(b, object));
     let mut rows: Vec<Option<Row>> = names.iter().map(|_| None).collect();
-    session.pool.in_place_scope(|pool| {
+    pool.in_place_scope(|pool| {
         for (name, place) in names.iter().zip(&mut rows) {
             pool.spawn(move |_| *place = Some(row(name, find(a, name), find(b, name))));
         }
@@ -201,7 +200,7 @@ pub(crate) fn pair(session: &Session, a: &Words, b: &Words) -> Vec<Row> {
 }
 
 /// What the kernel said of the program, or of the whole object.
-fn find<'w>(words: &'w Words, name: &(String, String)) -> Option<&'w Word> {
+pub(crate) fn find<'w>(words: &'w Words, name: &(String, String)) -> Option<&'w Word> {
     words.programs.get(name).or_else(|| words.programs.get(&(name.0.clone(), String::new())))
 }
 
