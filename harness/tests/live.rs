@@ -311,15 +311,21 @@ fn what_is_not_in_the_object_costs_only_who_needs_it(image: &Image) {
 
 /// QEMU processes that this process or `parent` has started.
 fn guests_of(parent: u32) -> Vec<u32> {
+    let guests = children_of(parent).into_iter().filter(|(_, name)| name.starts_with("qemu"));
+    guests.map(|(pid, _)| pid).collect()
+}
+
+/// Processes that `parent` has started, and their names.
+fn children_of(parent: u32) -> Vec<(u32, String)> {
     let processes = fs::read_dir("/proc").expect("/proc").flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_guest = |pid: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let Some((name, rest)) = stat.rsplit_once(')') else { return false };
-        let parent_of = rest.split_whitespace().nth(1).and_then(|parent| parent.parse().ok());
-        name.contains("(qemu") && parent_of == Some(parent)
+    let child = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (name, rest) = stat.rsplit_once(')')?;
+        let parent_of = rest.split_whitespace().nth(1)?.parse::<u32>().ok()?;
+        (parent_of == parent).then(|| (pid, name.split_once('(').map_or("", |(_, name)| name).to_owned()))
     };
-    numbers.filter(is_guest).collect()
+    numbers.filter_map(child).collect()
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -448,15 +454,25 @@ fn the_running_kernel_needs_no_guest(_: &Image) {
     };
     let objects =
         ["one", "two"].map(|name| Object { name: name.into(), bytes: b"hello"[..].into(), only: None });
-    let (mut booted, mut not_opened) = (None, Vec::new());
+    let (mut booted, mut not_opened, mut restarts) = (None, Vec::new(), 0);
     run::run(&image, objects.to_vec(), &Options::default(), &Cancel::new(), &mut |event| match event {
-        Event::Booted { release, accel } => booted = Some((release, accel)),
-        Event::NotOpened { object, .. } => not_opened.push(object),
+        Event::Booted { release, accel } => {
+            booted = Some((release, accel));
+            // An agent that dies is replaced, as a guest is.
+            let agents = children_of(std::process::id());
+            assert_eq!(agents.len(), 1, "{agents:?}");
+            kill(agents[0].0);
+        }
+        Event::NotOpened { object, reason } => not_opened.push((object, reason)),
+        Event::GuestRestarted { .. } => restarts += 1,
         other => panic!("{other:?}"),
     })
     .expect("a run");
     not_opened.sort();
     assert_eq!(booted, Some((image.release, Accel::Native)));
-    assert_eq!(not_opened, ["one", "two"]);
-    assert!(guests_of(std::process::id()).is_empty());
+    assert_eq!(restarts, 1);
+    let names: Vec<&str> = not_opened.iter().map(|(object, _)| object.as_str()).collect();
+    assert_eq!(names, ["one", "two"]);
+    assert!(not_opened.iter().all(|(_, reason)| !reason.contains("died")), "{not_opened:?}");
+    assert!(children_of(std::process::id()).is_empty());
 }

@@ -16,7 +16,7 @@ use livediff::{
     diff::{self, Comparison, Status},
     report::{KernelRun, Report, Row, Totals, terminal},
 };
-use livediff_capture::{Capture, Loaded, Said, file};
+use livediff_capture::{Capture, Loaded, Said, Verdict, file};
 use livediff_harness::run::{self, RunError};
 use std::{
     collections::BTreeMap,
@@ -39,6 +39,8 @@ struct Config {
     /// The kernels were named, so that nothing may be put in their place.
     kernels_named: bool,
     strict: bool,
+    /// Verifications come to their end.
+    verdicts: bool,
     reports: ReportFlags,
 }
 
@@ -92,8 +94,15 @@ impl Config {
         if !kernels_named && plan == Plan::Live {
             session.kernels = Wanted::default()?;
         }
-        let mut config =
-            Config { session, inputs, plan, kernels_named, strict: flags.strict, reports: flags.reports };
+        let mut config = Config {
+            session,
+            inputs,
+            plan,
+            kernels_named,
+            strict: flags.strict,
+            verdicts: flags.live.verdict,
+            reports: flags.reports,
+        };
         config.deal()?;
         Ok(config)
     }
@@ -410,7 +419,15 @@ fn one_kernel(
         let (object, program, reported) =
             (finished.object.clone(), finished.program.clone(), finished.reported);
         let row = match finished.into_loaded() {
-            Ok(pair) => judged(object, program, &pair.0, &pair.1, dialect),
+            Ok(pair) => {
+                let mut row = judged(object, program, &pair.0, &pair.1, dialect);
+                // Whether a verification that is to be stopped comes to its end before that is chance, and two runs
+                // would not report the same.
+                if !config.verdicts && row.comparison.status.is_compared() {
+                    row.verdict = Verdict::NotRun;
+                }
+                row
+            }
             Err((status, reason)) => Row::not_loaded(&object, &program, status, reason),
         };
         (row, reported)
