@@ -196,16 +196,7 @@ impl Kernel {
 
     /// How to run it: as the others, but for what is particular about it.
     pub(crate) fn options(&self, options: &run::Options) -> run::Options {
-        let mut options = options.clone();
-        let Some(target) = &self.target else { return options };
-        if let Some(most) = target.num_cpus.filter(|most| *most < options.vcpus) {
-            options.vcpus = most;
-            options.memory_mib = run::Options::memory_for(most);
-        }
-        options.memory_mib = target.memory_mib.unwrap_or(options.memory_mib);
-        options.kernel_args.clone_from(&target.kernel_args);
-        options.qemu_args.clone_from(&target.extra_args);
-        options
+        self.target.as_ref().map_or_else(|| options.clone(), |target| target.options(options))
     }
 
     /// `dialect 7.2`, and if it is forced, what else the BTF tells.

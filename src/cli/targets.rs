@@ -14,7 +14,7 @@
 
 use super::kernels::is_version;
 use anyhow::{Context, Result, bail};
-use livediff_harness::{build, cache_root, packages::Store};
+use livediff_harness::{build, cache_root, packages::Store, run};
 use std::{
     fs,
     io::ErrorKind,
@@ -90,12 +90,12 @@ pub(crate) struct Target {
     /// The image, relative to the current folder.
     kernel: PathBuf,
     /// Put behind the command line that our guests have.
-    pub(crate) kernel_args: String,
+    kernel_args: String,
     /// Most processors.
-    pub(crate) num_cpus: Option<u32>,
-    pub(crate) memory_mib: Option<u32>,
+    num_cpus: Option<u32>,
+    memory_mib: Option<u32>,
     /// Put behind the arguments that QEMU is given.
-    pub(crate) extra_args: Vec<String>,
+    extra_args: Vec<String>,
 }
 
 /// Where the image of a target is.
@@ -178,6 +178,19 @@ impl Target {
             _ => bail!("the field `{full}` is not known"),
         }
         Ok(())
+    }
+
+    /// The options of a run, with what is particular about this virtual machine.
+    pub(crate) fn options(&self, options: &run::Options) -> run::Options {
+        let mut options = options.clone();
+        if let Some(most) = self.num_cpus.filter(|most| *most < options.vcpus) {
+            options.vcpus = most;
+            options.memory_mib = run::Options::memory_for(most);
+        }
+        options.memory_mib = self.memory_mib.unwrap_or(options.memory_mib);
+        options.kernel_args.clone_from(&self.kernel_args);
+        options.qemu_args.clone_from(&self.extra_args);
+        options
     }
 
     /// The name by which `--kernel` takes it.
@@ -376,6 +389,27 @@ mod tests {
         assert!(refused("target = [3]").contains("target number 1 is no table"));
         assert!(refused("speed = 3\n[[target]]\nname = \"t\"").contains("`speed`"));
         assert!(refused("[[target]\n").contains("line 1"));
+    }
+
+    #[test]
+    fn a_machine_is_as_the_target_says() {
+        let options = run::Options { vcpus: 4, memory_mib: 2560, ..run::Options::default() };
+        let given = |target: Target| target.options(&options);
+        let plain = given(Target::default());
+        assert_eq!((plain.vcpus, plain.memory_mib), (4, 2560));
+        // More processors than there are for it are not to be had.
+        assert_eq!(given(Target { num_cpus: Some(64), ..Target::default() }).vcpus, 4);
+        let small = given(Target { num_cpus: Some(1), ..Target::default() });
+        assert_eq!((small.vcpus, small.memory_mib), (1, run::Options::memory_for(1)));
+        let full = given(Target {
+            num_cpus: Some(1),
+            memory_mib: Some(4096),
+            kernel_args: "audit=0".into(),
+            extra_args: vec!["-s".into()],
+            ..Target::default()
+        });
+        assert_eq!((full.vcpus, full.memory_mib), (1, 4096));
+        assert_eq!((full.kernel_args.as_str(), full.qemu_args), ("audit=0", vec!["-s".to_owned()]));
     }
 
     #[test]
