@@ -8,7 +8,7 @@ use super::{
     bisect::{WhatFlags, gather_one},
     build,
     exit::Exit,
-    kernels::{Kernel, Wanted},
+    kernels::{self, Kernel, Wanted},
     output::Output,
     say_error, words,
 };
@@ -82,6 +82,9 @@ fn judge(flags: &StepFlags, cancelled: &OnceLock<Cancel>) -> Result<Exit> {
     let (session, objects) = flags.what.session()?;
     let _ = cancelled.set(session.cancel.clone());
     run::check_qemu()?;
+    // Before anything is built.
+    let against = flags.against.as_deref().map(Wanted::parse).transpose()?;
+    kernels::check(against.as_slice())?;
     let output = Output::new(false);
     let jobs = thread::available_parallelism().map_or(1, |count| count.get() as u32);
     let request = Request {
@@ -101,11 +104,9 @@ fn judge(flags: &StepFlags, cancelled: &OnceLock<Cancel>) -> Result<Exit> {
     )));
     let words = gather_one(&session, &kernel, &objects, &output)?;
 
-    if let Some(name) = &flags.against {
-        let open = || {
-            Kernel::open(&Wanted::parse(name)?, dialect, &|what| anstream::eprintln!("{}", printable(what)))
-        };
-        let reference = gather_one(&session, &open()?, &objects, &output)
+    if let (Some(wanted), Some(name)) = (&against, &flags.against) {
+        let reference = Kernel::open(wanted, dialect, &|what| anstream::eprintln!("{}", printable(what)))
+            .and_then(|kernel| gather_one(&session, &kernel, &objects, &output))
             .with_context(|| format!("the kernel to judge by, {name}"))?;
         let rows = words::pair(&session.pool, &reference, &words);
         let report = Report { kernels: [reference.kernel, words.kernel], rows, incomplete: None };

@@ -193,6 +193,19 @@ pub enum InputKind {
     Program,
 }
 
+impl InputKind {
+    /// What it is, in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            InputKind::Insns => "instructions (CO-RE relocations, weak symbols)",
+            InputKind::Maps => "maps",
+            InputKind::Kfuncs => "prototypes of kernel functions",
+            InputKind::Helpers => "helpers",
+            InputKind::Program => "program type, flags, attach point or functions",
+        }
+    }
+}
+
 /// What a kernel's log amounts to.
 #[derive(Debug)]
 enum Outcome<'s> {

@@ -304,6 +304,40 @@ mod tests {
         }
     }
 
+    /// Whatever the renderer writes is read back, with where it comes from.
+    #[test]
+    fn lines_are_read_as_they_are_written() {
+        let loaded = crate::diff::tests::program();
+        let mut kinds = std::collections::HashSet::new();
+        for dialect in crate::Dialect::ALL {
+            let section = log::section(&loaded, dialect);
+            let mut reader = Reader::default();
+            for (text, written) in section.text.lines().zip(&section.origins) {
+                let line = reader.read(text);
+                // The text does not tell the number of the subprogram.
+                let told = written.kind != LineKind::TopoOrder;
+                let expected = Origin { subprog: written.subprog.filter(|_| told), ..*written };
+                assert_eq!(line.origin, expected, "{}: {text}", dialect.id());
+                assert!(!matches!(line.says, Says::Other), "{text}");
+                if let Says::UseDef { uses, defs, .. } = &line.says {
+                    assert!(uses.is_ok() && defs.is_ok(), "{text}");
+                    assert_eq!(
+                        text.contains("use:"),
+                        uses.as_ref().is_ok_and(|uses| !uses.is_empty()),
+                        "{text}"
+                    );
+                    assert_eq!(
+                        text.contains("def:"),
+                        defs.as_ref().is_ok_and(|defs| !defs.is_empty()),
+                        "{text}"
+                    );
+                }
+                kinds.insert(written.kind);
+            }
+        }
+        assert!(kinds.len() >= 13, "only {kinds:?}");
+    }
+
     #[test]
     fn pointers_are_listed_by_holder() {
         assert_eq!(

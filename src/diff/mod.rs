@@ -107,9 +107,12 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// The kind of discrepancy that shows first, if texts differ: what a smaller program for the same cause keeps.
+    /// The kind of discrepancy that shows first, of a mismatch: what a smaller program for the same cause keeps.
     pub fn kind(&self) -> Option<Kind> {
-        self.difference.as_ref()?.facts.kind()
+        let shown = self.difference.as_ref().and_then(|difference| difference.facts.kind());
+        // The same words, another end.
+        let end = Kind { what: What::Error, frame: None, change: Change::Changed, site: None };
+        (self.status == Status::Mismatch).then_some(shown.unwrap_or(end))
     }
 
     /// A program that was not compared.

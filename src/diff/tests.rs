@@ -13,7 +13,7 @@ fn insn(code: u8, dst_reg: u8, src_reg: u8, off: i16, imm: i32) -> Insn {
 }
 
 /// Two paths give r6 two offsets, both are written through it, and a subprogram reads through it.
-fn program() -> Loaded {
+pub(super) fn program() -> Loaded {
     Loaded {
         insns: vec![
             insn(0xbf, 6, 10, 0, 0),

@@ -163,7 +163,10 @@ pub fn to_terminal(report: &Report, elapsed: Duration, out: &mut dyn Write) -> i
     for (class, heading) in [
         (Class::OnlyInA, "Analysed in A only"),
         (Class::OnlyInB, "Analysed in B only"),
-        (Class::LoadedDifferently, "Not given the same, and different only in what follows from that"),
+        (
+            Class::LoadedDifferently,
+            "Not given the same, and different only in what follows from that, by what differed",
+        ),
         (Class::NotCompared, "Not compared"),
     ] {
         by_reason(out, report, class, heading)?;
@@ -239,7 +242,7 @@ fn by_reason(out: &mut dyn Write, report: &Report, class: Class, heading: &str) 
     let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in report.rows.iter().filter(|row| row.between.class == class) {
         let between = &row.between;
-        let inputs = || between.inputs.iter().map(|input| input.text.as_str()).collect::<Vec<_>>().join("; ");
+        let inputs = || between.inputs.iter().map(|input| input.kind.name()).collect::<Vec<_>>().join("; ");
         let reason = between.reason.clone().unwrap_or_else(inputs);
         reasons.entry(reason.lines().next().unwrap_or_default().to_owned()).or_default().push(row.name());
     }

@@ -33,6 +33,9 @@ fn a_tree_that_is_none_exits_125() {
         .exits(125)
         .complains("no kernel could be built")
         .complains("not a Linux source tree");
+    livediff(folder.path(), &["bisect-step", "--tree", "tree", "a.bpf.o", "--against", "none"])
+        .exits(125)
+        .complains("none: neither a version");
 }
 
 #[test]
