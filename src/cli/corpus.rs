@@ -20,6 +20,13 @@ use std::{
 
 /// Builds the kernel's BPF programs; a program of its own, since make and clang do the work.
 const IMPORT_SELFTESTS: &str = include_str!("../../scripts/import-selftests");
+/// Builds objects from sources with clang; a program of its own, since the corpus is built with it where livediff is not.
+const BUILD: &str = include_str!("../../scripts/corpus-build");
+/// What sources of the corpus include.
+const INCLUDE: [(&str, &str); 2] = [
+    ("corpus.h", include_str!("../../corpus/include/corpus.h")),
+    ("helpers.h", include_str!("../../corpus/include/helpers.h")),
+];
 /// How many damaged objects and skipped files are named.
 const NAMED: usize = 20;
 
@@ -27,6 +34,11 @@ const NAMED: usize = 20;
 pub(crate) fn run(flags: CorpusFlags) -> Result<Exit> {
     match flags.command {
         CorpusCommand::Carve { paths, output } => carve(&paths, &output),
+        CorpusCommand::Build { paths, check } => Ok(match build(&paths, check)? {
+            Built::Done => Exit::Clean,
+            Built::Differs => Exit::Discrepancy,
+            Built::Failed | Built::NoCompiler => Exit::Error,
+        }),
         CorpusCommand::Import {
             what: ImportCommand::Selftests { kernel, source, output, flavors, jobs },
         } => import_selftests(&kernel, source, &output, flavors.as_deref(), jobs),
@@ -76,6 +88,47 @@ fn carve(paths: &[PathBuf], output: &Path) -> Result<Exit> {
         );
     }
     Ok(Exit::Clean)
+}
+
+/// How building objects ended. Unless it is done, the reason was printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Built {
+    /// All are built, or all are what their sources give.
+    Done,
+    /// An object is not what its source gives.
+    Differs,
+    /// A source does not build.
+    Failed,
+    /// There is no clang, or not the one that the objects were built with; nothing was done.
+    NoCompiler,
+}
+
+/// `corpus build`: builds the sources `*.bpf.c` among and below `paths`, or compares what they give with the objects
+/// that are there.
+pub(super) fn build(paths: &[PathBuf], check: bool) -> Result<Built> {
+    let work = tempfile::tempdir().context("a temporary folder")?;
+    let put = |name: &str, text: &str| -> Result<PathBuf> {
+        let path = work.path().join(name);
+        std::fs::write(&path, text).with_context(|| format!("{}", path.display()))?;
+        Ok(path)
+    };
+    let script = put("corpus-build", BUILD)?;
+    for (name, text) in INCLUDE {
+        put(name, text)?;
+    }
+    let mut command = Command::new("sh");
+    command.arg(&script).arg("--include").arg(work.path());
+    if check {
+        command.arg("--check");
+    }
+    let status = command.arg("--").args(paths).status().context("sh cannot be run")?;
+    match status.code() {
+        Some(0) => Ok(Built::Done),
+        Some(1) => Ok(Built::Differs),
+        Some(2) => Ok(Built::Failed),
+        Some(77) => Ok(Built::NoCompiler),
+        _ => bail!("building the objects ended with {status}"),
+    }
 }
 
 /// `corpus import selftests`.

@@ -244,6 +244,21 @@ pub(crate) enum CorpusCommand {
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
     },
+    /// Build objects from their sources: `NAME.bpf.c`, `NAME.bpf.o` beside it. Needs clang and LLVM 22 or later.
+    #[command(after_help = "\
+A source includes corpus.h, which is in the folder `include` of the folder that is named, or else comes with livediff.
+
+Exit status: 0 done, or with --check all objects come from their sources, 1 one does not, 2 nothing was decided: a source \
+does not build, or there is no clang, or for --check not the one that the corpus was built with.")]
+    Build {
+        /// Sources, and folders to search for them.
+        #[arg(value_name = "PATH", default_value = "corpus")]
+        paths: Vec<PathBuf>,
+
+        /// Write nothing; compare what the sources give with the objects that are there, byte for byte.
+        #[arg(long)]
+        check: bool,
+    },
     /// Build objects from sources of others.
     Import {
         #[command(subcommand)]
