@@ -1,5 +1,7 @@
 //! The BPF verifier's stack and register liveness analysis, as Linux computes it.
 #![forbid(unsafe_code)]
+#[cfg(feature = "cli")]
+pub mod assemble;
 pub mod bpf;
 #[cfg(feature = "cli")]
 pub mod corpus;
