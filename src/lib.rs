@@ -10,6 +10,8 @@ pub mod diff;
 pub mod loader;
 pub mod log;
 #[cfg(feature = "cli")]
+pub mod reduce;
+#[cfg(feature = "cli")]
 pub mod report;
 pub mod verifier;
 
