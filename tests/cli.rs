@@ -16,6 +16,8 @@ mod ci;
 mod compare;
 #[path = "cli/kernels.rs"]
 mod kernels;
+#[path = "cli/reduce.rs"]
+mod reduce;
 
 use std::{
     fs,

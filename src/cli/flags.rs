@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Analyze(AnalyzeFlags),
     /// Run a kernel and write what it saw and said of every program to files, one capture each.
     Record(RecordFlags),
+    /// Find the smallest program that still shows a discrepancy.
+    Reduce(super::reduce::ReduceFlags),
     /// Put the reports of all parts of a run (`diff --shard I/N --json FILE`) together.
     Merge(super::merge::MergeFlags),
     /// List, fetch, build and inspect kernels.

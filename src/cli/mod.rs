@@ -8,12 +8,14 @@ mod corpus;
 mod diff;
 mod exit;
 mod flags;
+mod guest;
 mod inputs;
 mod kernel;
 mod kernels;
 mod merge;
 mod output;
 mod record;
+mod reduce;
 mod session;
 mod shard;
 mod targets;
@@ -34,6 +36,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Bisect(flags) => bisect::run(flags),
         Command::BisectStep(flags) => Ok(bisect_step::run(flags)),
         Command::Record(flags) => record::run(flags),
+        Command::Reduce(flags) => reduce::run(flags),
         Command::Merge(flags) => merge::run(flags),
         Command::Kernel(flags) => kernel::run(flags),
         Command::Corpus(flags) => corpus::run(flags),

@@ -57,18 +57,10 @@ impl Session {
     pub(crate) fn new(flags: &LiveFlags) -> Result<Session> {
         let processors = thread::available_parallelism().map_or(1, |count| count.get());
         let jobs = flags.jobs.map_or(processors, |jobs| jobs as usize);
-        let mut options = run::Options {
-            accel: match flags.accel {
-                AccelFlag::Auto => Accel::Auto,
-                AccelFlag::Kvm => Accel::Kvm,
-                AccelFlag::Tcg => Accel::Tcg,
-            },
-            timeout: Duration::from_secs(flags.timeout),
-            // What follows the table is the path walk.
-            stop: (!flags.verdict)
-                .then(|| run::Stop { marker: LIVE_REGS_HEADER.to_owned(), after: Duration::ZERO }),
-            ..run::Options::default()
-        };
+        let mut options = guest_options(flags.accel, flags.timeout, 1);
+        if flags.verdict {
+            options.stop = None;
+        }
         if let Some(jobs) = flags.jobs {
             options.vcpus = jobs.min(options.vcpus);
         }
@@ -259,6 +251,24 @@ impl Session {
         });
         Ok(ran)
     }
+}
+
+/// How guests are run of which as many are at work at the same time as `guests`, and whose loads end with the table.
+pub(crate) fn guest_options(accel: AccelFlag, timeout: u64, guests: usize) -> run::Options {
+    let mut options = run::Options {
+        accel: match accel {
+            AccelFlag::Auto => Accel::Auto,
+            AccelFlag::Kvm => Accel::Kvm,
+            AccelFlag::Tcg => Accel::Tcg,
+        },
+        timeout: Duration::from_secs(timeout),
+        // What follows the table is the path walk.
+        stop: Some(run::Stop { marker: LIVE_REGS_HEADER.to_owned(), after: Duration::ZERO }),
+        ..run::Options::default()
+    };
+    options.vcpus = (options.vcpus / u32::try_from(guests.max(1)).unwrap_or(u32::MAX)).max(1);
+    options.memory_mib = run::Options::memory_for(options.vcpus);
+    options
 }
 
 /// Whether the kernels that follow are worth a try.

@@ -1,0 +1,333 @@
+//! `livediff reduce`: the smallest program that still shows a discrepancy.
+
+mod finding;
+mod oracle;
+mod written;
+
+use super::{
+    exit::Exit,
+    flags::AccelFlag,
+    guest::Guest,
+    inputs::{Inputs, ObjectFile},
+    kernels::{self, Kernel, Wanted},
+    output::{Output, Task},
+    session,
+};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use finding::{Finding, Found};
+use livediff::{
+    Dialect,
+    assemble::{self, Program},
+    bpf::btf::Btf,
+    reduce::{self, Reduced},
+    report::terminal::{counted, printable, printable_lines},
+};
+use livediff_harness::run::{self, Cancel};
+use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+use oracle::Asker;
+use std::{
+    fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+use written::Files;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With one kernel, the discrepancy is the model's against the kernel; with two, the first kernel's against the second. What \
+is kept is its kind: what differs, in whose frame, in which direction, and at what sort of instruction. The program that \
+comes out need not be accepted by the verifier: what is compared is printed before it walks the program's paths.
+
+Two files are written: FILE.bpf.c, a source that `livediff corpus build` takes, with the difference in a comment, and \
+FILE.bpf.o. Both were loaded once more, alone, before the command ends.
+
+The same seed, program and kernels give the same result, unless the time runs out. After Ctrl-C or when the time is \
+over, the smallest program so far is written, and said to be not minimal.
+
+Exit status: 0 the program shows no discrepancy, 1 it does, and the reduced program is written, 2 nothing was decided \
+or written (usage, environment or input).")]
+pub(crate) struct ReduceFlags {
+    /// The BPF object.
+    #[arg(value_name = "OBJECT")]
+    object: PathBuf,
+
+    /// The program in it.
+    #[arg(value_name = "PROGRAM")]
+    program: String,
+
+    /// A kernel, named as for `diff`. Given twice, the two are held against each other [default: the only target of
+    /// ./vmtest.toml if that is there, else 7.2].
+    #[arg(long = "kernel", value_name = "KERNEL")]
+    kernels: Vec<String>,
+
+    /// Take this dialect for every kernel, whatever its BTF says; the result says so.
+    #[arg(long, value_name = "DIALECT", value_parser = super::kernels::dialect)]
+    dialect: Option<Dialect>,
+
+    /// What to write: the source, and beside it the object. An ending `.bpf.c`, `.bpf.o`, `.c` or `.o` is put aside.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+
+    /// Where the search begins among choices that are equally good.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    /// Seconds after which the search ends, wherever it is.
+    #[arg(long, value_name = "SECS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    time: u64,
+
+    /// How the guests are run.
+    #[arg(long, value_enum, default_value_t = AccelFlag::Auto)]
+    accel: AccelFlag,
+
+    /// Seconds after which a program counts as hanging.
+    #[arg(long, value_name = "SECS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+}
+
+/// What is to be reduced, and how.
+pub(super) struct Config {
+    object: ObjectFile,
+    program: String,
+    /// The program's section in the object.
+    section: String,
+    kernels: Vec<Wanted>,
+    dialect: Option<Dialect>,
+    files: Files,
+    seed: u64,
+    time: Duration,
+    options: run::Options,
+    /// Set by Ctrl-C: ends the search.
+    cancel: Cancel,
+    /// Set by Ctrl-C once more: ends everything.
+    cancel_all: Cancel,
+}
+
+impl Config {
+    fn new(flags: ReduceFlags) -> Result<Config> {
+        let mut kernels: Vec<Wanted> =
+            flags.kernels.iter().map(|text| Wanted::parse(text)).collect::<Result<_>>()?;
+        if kernels.is_empty() {
+            kernels = Wanted::default()?;
+            if kernels.len() > 1 {
+                bail!("there are {} targets in vmtest.toml: name the kernel with --kernel", kernels.len());
+            }
+        }
+        if kernels.len() > 2 {
+            bail!(
+                "one kernel is held against the model, or two against each other; {} were given",
+                kernels.len()
+            );
+        }
+        let mut inputs = Inputs::collect(std::slice::from_ref(&flags.object))?;
+        let (Some(object), 0) = (inputs.objects.pop(), inputs.objects.len()) else {
+            bail!("{}: `reduce` takes one BPF object", flags.object.display());
+        };
+        let section = section_of(&object, &flags.program)?;
+        let options = session::guest_options(flags.accel, flags.timeout, kernels.len());
+        let files = Files::new(&flags.output)?;
+        if fs::canonicalize(&files.object)
+            .is_ok_and(|path| fs::canonicalize(&flags.object).ok() == Some(path))
+        {
+            bail!("{}: -o would overwrite the object that is to be reduced", files.object.display());
+        }
+        let (cancel, cancel_all) = (Cancel::new(), Cancel::new());
+        let (first, again) = (cancel.clone(), cancel_all.clone());
+        let on_signal = move || if first.is_cancelled() { again.cancel() } else { first.cancel() };
+        ctrlc::set_handler(on_signal).context("Ctrl-C cannot be watched for")?;
+        Ok(Config {
+            object,
+            program: flags.program,
+            section,
+            kernels,
+            dialect: flags.dialect,
+            files,
+            seed: flags.seed,
+            time: Duration::from_secs(flags.time),
+            options,
+            cancel,
+            cancel_all,
+        })
+    }
+}
+
+/// The section of the program; an error with what programs there are if there is none of that name.
+fn section_of(object: &ObjectFile, program: &str) -> Result<String> {
+    let file = object::File::parse(&*object.bytes).with_context(|| object.name.clone())?;
+    let mut programs = Vec::new();
+    for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_global()) {
+        let section = symbol.section_index().and_then(|index| file.section_by_index(index).ok());
+        let Some(section) = section.and_then(|section| section.name().ok().map(str::to_owned)) else {
+            continue;
+        };
+        match symbol.name() {
+            Ok(name) if section != ".text" && name == program => return Ok(section),
+            Ok(name) if section != ".text" => programs.push(name.to_owned()),
+            _ => {}
+        }
+    }
+    programs.sort();
+    bail!("{}: there is no program `{program}`, only {}", object.name, programs.join(", "))
+}
+
+/// Finds the discrepancy, makes the program small, writes it.
+pub(crate) fn run(flags: ReduceFlags) -> Result<Exit> {
+    let config = Config::new(flags)?;
+    let output = Output::new(false);
+    kernels::check(&config.kernels)?;
+    let task = output.task("kernels");
+    let progress = |what: &str| task.notice(what);
+    let kernels: Vec<Kernel> = config
+        .kernels
+        .iter()
+        .map(|wanted| Kernel::open(wanted, config.dialect, &progress))
+        .collect::<Result<_>>()?;
+    let btfs: Vec<Btf<'_>> = kernels
+        .iter()
+        .map(|kernel| {
+            Btf::parse(&kernel.image.btf).with_context(|| format!("kernel {}: its BTF", kernel.name))
+        })
+        .collect::<Result<_>>()?;
+    let run = Run { config: &config, kernels: &kernels, btfs: &btfs, output: &output, task: &task };
+    let Some(told) = run.search()? else { return Ok(Exit::Clean) };
+    let shown = run.write(&told)?;
+    let Told { done: Reduced { program, round, minimal }, insns, took, .. } = &told;
+    let files = &config.files;
+    output.line(&printable_lines(&format!(
+        "{}\n{}{} -> {}, {}, {}, {:.1} s, seed {}: {}, {}",
+        shown.kind,
+        shown.unified,
+        counted(*insns, "instruction"),
+        program.len(),
+        counted(round.rounds, "round"),
+        counted(round.candidates, "candidate"),
+        took.as_secs_f32(),
+        config.seed,
+        files.source.display(),
+        files.object.display()
+    )));
+    if !minimal {
+        output.line("NOT minimal: the search was ended before its time; there may be a smaller program.");
+    }
+    Ok(Exit::Discrepancy)
+}
+
+/// What the work is done with.
+struct Run<'a> {
+    config: &'a Config,
+    kernels: &'a [Kernel],
+    btfs: &'a [Btf<'a>],
+    output: &'a Output,
+    task: &'a Task,
+}
+
+/// What the search came to.
+struct Told {
+    /// The discrepancy of the whole program.
+    found: Found,
+    done: Reduced,
+    /// What the reduced program shows, if there was a guest left to ask.
+    shown: Option<Found>,
+    /// Instructions before.
+    insns: usize,
+    took: Duration,
+}
+
+impl<'a> Run<'a> {
+    /// Calls `work` with guests of all kernels, which end with it.
+    fn with_guests<T>(
+        &self,
+        cancel: &'a Cancel,
+        time: Duration,
+        work: impl FnOnce(Asker<'a>) -> Result<T>,
+    ) -> Result<T> {
+        thread::scope(|scope| {
+            let guests = self.kernels.iter().zip(self.btfs).map(|(kernel, btf)| {
+                Guest::start(scope, kernel, btf, kernel.options(&self.config.options), cancel)
+            });
+            work(Asker::new(guests.collect(), self.output, cancel, Instant::now() + time))
+        })
+    }
+
+    /// Finds the discrepancy and makes the program small; nothing if there is none.
+    fn search(&self) -> Result<Option<Told>> {
+        let Config { object, program, section, seed, .. } = self.config;
+        let started = Instant::now();
+        let qualified = format!("{}/{program}", object.name);
+        self.with_guests(&self.config.cancel, self.config.time, |mut asker| {
+            let (loaded, found) = match asker.original(object, program)? {
+                Finding::Same { lines } => {
+                    self.output.line(&printable(&format!(
+                        "{qualified}: no discrepancy, {} alike: nothing to reduce",
+                        counted(lines, "line")
+                    )));
+                    return Ok(None);
+                }
+                Finding::NotCompared(reason) => bail!("{qualified}: nothing to compare: {reason}"),
+                Finding::Differs(loaded, found) => (loaded, found),
+            };
+            let whole = Program::import(program, section, &loaded, self.btfs.first().context("no kernel")?)
+                .with_context(|| format!("{qualified} cannot be taken apart"))?;
+            let insns = whole.len();
+            self.output.line(&printable(&format!(
+                "{qualified}, {}: {}",
+                counted(insns, "instruction"),
+                found.kind
+            )));
+            asker.target = Some(found.kind);
+            let begin = begin(&mut asker, whole, &found)?;
+            asker.told = Some(self.task);
+            let mut done = reduce::reduce(begin, *seed, &mut asker);
+            if let Some(error) = asker.failed.take() {
+                return Err(error.context("the search could not go on"));
+            }
+            let took = started.elapsed();
+            done.program.name = assemble::program_name(program);
+            let own = assemble::object(std::slice::from_ref(&done.program)).context("the reduced program")?;
+            let own = ObjectFile { name: "reduced.bpf.o".into(), bytes: own.into() };
+            let shown = match asker.original(&own, &done.program.name) {
+                Ok(Finding::Differs(_, shown)) if shown.kind == found.kind => Some(shown),
+                _ => None,
+            };
+            Ok(Some(Told { found, done, shown, insns, took }))
+        })
+    }
+}
+
+/// The program taken apart and put together again, in the simplest of some forms in which it still shows it.
+fn begin(asker: &mut Asker<'_>, whole: Program, found: &Found) -> Result<Program> {
+    let forms = |sections: &[&str]| {
+        let mut forms: Vec<Program> = Vec::new();
+        for program in [whole.portable(), whole.clone()] {
+            let of = |section: &&str| Program { section: (*section).to_owned(), ..program.clone() };
+            forms.extend(sections.iter().map(of));
+        }
+        forms.dedup();
+        forms
+    };
+    let [simplest, others @ ..] = reduce::SECTIONS;
+    let mut instead = String::new();
+    // The search finds simpler sections by itself. Others are needed here only where the section alone does not do, as
+    // with a `struct_ops` program, which also needs the map that it implements a part of.
+    for sections in [&[simplest, &whole.section][..], &others] {
+        let forms = forms(sections);
+        let findings = asker.findings(&forms)?;
+        if let Some(place) = findings.iter().position(|finding| asker.is_wanted(finding)) {
+            return forms.into_iter().nth(place).context("the program was lost");
+        }
+        if instead.is_empty() {
+            instead = match findings.last() {
+                Some(Finding::Differs(_, other)) => format!("it shows another one ({})", other.kind),
+                Some(Finding::Same { .. }) => "it shows none".to_owned(),
+                Some(Finding::NotCompared(reason)) => format!("it cannot be compared: {reason}"),
+                None => "it was not tried".to_owned(),
+            };
+        }
+    }
+    bail!(
+        "there is a discrepancy ({}), but the program cannot be reduced: taken apart and put together again, {instead}",
+        found.kind
+    )
+}

@@ -1,0 +1,93 @@
+//! The smallest program that shows a discrepancy.
+//!
+//! One test boots a kernel. It needs QEMU and a kernel of series 7.2, the image that `LIVEDIFF_TEST_KERNEL` names or one
+//! in the cache, and says so where it is skipped.
+
+use super::*;
+use livediff_harness::packages::Store;
+
+const STACK_ARGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/frames/stack_args.bpf.o");
+
+#[test]
+fn what_cannot_be_reduced_exits_2_with_a_way_out() {
+    let folder = folder();
+    let run = |args: &[&str]| livediff(folder.path(), &[&["reduce"], args].concat()).exits(2);
+    fs::copy(STACK_ARGS, folder.path().join("args.bpf.o")).unwrap();
+    fs::write(folder.path().join("text.o"), "no object").unwrap();
+    run(&["args.bpf.o", "no_such", "-o", "x.bpf.c"])
+        .complains("there is no program `no_such`, only immediate_stack_arg");
+    run(&["args.bpf.o", "stack_args_and_constants", "-o", "args.bpf.c"])
+        .complains("would overwrite the object");
+    run(&["args.bpf.o", "stack_args_and_constants", "-o", "missing/x.bpf.c"]).complains("no folder missing");
+    run(&["text.o", "x", "-o", "x.bpf.c"]).complains("no ELF file");
+    run(&["missing.o", "x", "-o", "x.bpf.c"]).complains("missing.o");
+    let kernels = ["--kernel", "7.1", "--kernel", "7.2", "--kernel", "7.3"];
+    run(&[&["args.bpf.o", "stack_args_and_constants", "-o", "x.bpf.c"][..], &kernels].concat())
+        .complains("or two against each other; 3 were given");
+    fs::write(folder.path().join("bzImage"), "no kernel").unwrap();
+    run(&["args.bpf.o", "stack_args_and_constants", "-o", "x.bpf.c", "--kernel", "./bzImage"])
+        .complains("qemu-system-x86");
+    assert!(!folder.path().join("x.bpf.c").exists() && !folder.path().join("x.bpf.o").exists());
+}
+
+#[test]
+fn corpus_build_says_what_is_missing() {
+    let folder = folder();
+    fs::write(folder.path().join("x.bpf.c"), "not C").unwrap();
+    let build = |args: &[&str]| {
+        let path = std::env::var("PATH").unwrap_or_default();
+        livediff_with(
+            folder.path(),
+            &[&["corpus", "build"], args].concat(),
+            &[("PATH", &path), ("CLANG", "no-clang")],
+        )
+    };
+    build(&["x.bpf.c"]).exits(2).complains("no clang of version 22 or later: apt install clang-22");
+    build(&["--check", "x.bpf.c"]).exits(2).complains("SKIPPED: objects were NOT compared");
+    assert!(!folder.path().join("x.bpf.o").exists());
+}
+
+/// A kernel of series 7.2; nothing, and a word on it, where there is none or no QEMU.
+fn kernel() -> Option<String> {
+    if Command::new("qemu-system-x86_64").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: reducing in a real kernel needs qemu-system-x86_64, which is not installed");
+        return None;
+    }
+    if let Some(path) = std::env::var_os("LIVEDIFF_TEST_KERNEL") {
+        return path.into_string().ok();
+    }
+    let cached = Store::open().and_then(|store| store.cached()).unwrap_or_default();
+    let mut fitting = cached.into_iter().filter(|kernel| kernel.version.starts_with("7.2."));
+    let path = fitting.next_back().and_then(|kernel| kernel.cached);
+    if path.is_none() {
+        eprintln!("SKIPPED: reducing in a real kernel needs one of series 7.2: `livediff kernel fetch 7.2`");
+    }
+    Some(path?.to_string_lossy().into_owned())
+}
+
+#[test]
+fn a_discrepancy_in_a_real_kernel_becomes_small() {
+    let Some(kernel) = kernel() else { return };
+    let folder = folder();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let run = |args: &[&str]| livediff_with(folder.path(), args, &[("PATH", &path)]);
+    let reduce = |more: &[&str]| {
+        let args =
+            ["reduce", STACK_ARGS, "stack_args_through_two_levels", "--kernel", &kernel, "-o", "small"];
+        run(&[&args, more].concat())
+    };
+    // The model of 7.1 knows no stack arguments.
+    reduce(&["--dialect", "7.1"]).exits(1).says("small.bpf.c, small.bpf.o");
+    let source = fs::read_to_string(folder.path().join("small.bpf.c")).expect("the source");
+    assert!(
+        source.contains("livediff diff small.bpf.o --kernel") && source.contains("--dialect 7.1"),
+        "{source}"
+    );
+    let first = fs::read(folder.path().join("small.bpf.o")).expect("the object");
+    run(&["diff", "small.bpf.o", "--kernel", &kernel, "--dialect", "7.1"]).exits(1).says("1 mismatch");
+    run(&["diff", "small.bpf.o", "--kernel", &kernel]).exits(0).says("1 match");
+    // The same again, and nothing where nothing is to be found.
+    reduce(&["--dialect", "7.1"]).exits(1);
+    assert_eq!(fs::read(folder.path().join("small.bpf.o")).expect("the object"), first);
+    reduce(&[]).exits(0).says("no discrepancy");
+}
