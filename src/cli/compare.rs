@@ -83,7 +83,9 @@ pub(crate) fn run(flags: CompareFlags) -> Result<Exit> {
         live(&flags, &paths, &output)?
     };
 
-    output.print(|out| between::to_terminal(&report, started.elapsed(), out));
+    if !report.rows.is_empty() {
+        output.print(|out| between::to_terminal(&report, started.elapsed(), out));
+    }
     if let Some(path) = &flags.reports.json {
         output::write_report(path, |out| between::to_json(&report, out))?;
     }
