@@ -95,7 +95,8 @@ fn judge(flags: &StepFlags, cancelled: &OnceLock<Cancel>) -> Result<Exit> {
     };
     let built = build::with_progress(&request, &session.cancel).context("no kernel could be built")?;
     let dialect = session.dialect;
-    let kernel = Kernel::open(&Wanted::Image(built.image), dialect, &|_| {})?;
+    let mut kernel = Kernel::open(&Wanted::Image(built.image), dialect, &|_| {})?;
+    kernel.name = flags.tree.display().to_string();
     output.line(&printable(&format!(
         "Linux {} ({}), built in {:.0} s",
         kernel.image.release,
@@ -132,13 +133,13 @@ fn judge(flags: &StepFlags, cancelled: &OnceLock<Cancel>) -> Result<Exit> {
 /// Good, bad, or why neither.
 fn verdict(differences: usize, compared: usize, all: usize) -> Result<Exit> {
     if differences > 0 {
-        anstream::eprintln!("bad: {} differ", counted(differences, "program"));
+        anstream::eprintln!("bad: a discrepancy in {}", counted(differences, "program"));
         return Ok(Exit::Discrepancy);
     }
     if compared == 0 {
         bail!("nothing could be compared: none of {}", counted(all, "program"));
     }
-    anstream::eprintln!("good: {} compared, none differs", counted(compared, "program"));
+    anstream::eprintln!("good: no discrepancy in {}", counted(compared, "program"));
     Ok(Exit::Clean)
 }
 

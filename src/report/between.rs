@@ -182,9 +182,11 @@ pub fn to_terminal(report: &Report, elapsed: Duration, out: &mut dyn Write) -> i
             counted(explained, "program")
         )?;
     }
-    for (which, kernel) in ["A", "B"].iter().zip(&report.kernels) {
+    let [a, b] = &report.kernels;
+    for (which, kernel, other) in [("A", a, b), ("B", b, a)] {
         let forced = if kernel.dialect_forced { ", forced" } else { "" };
-        let (release, dialect) = (printable(&kernel.release), printable(&kernel.dialect));
+        let dialect = printable(&kernel.dialect);
+        let release = shown(kernel, other);
         writeln!(out, "{which}  Linux {release} (dialect {dialect}{forced}, {})", kernel.accel)?;
     }
     write!(
@@ -202,6 +204,15 @@ pub fn to_terminal(report: &Report, elapsed: Duration, out: &mut dyn Write) -> i
     let compared = |row: &&Row| row.between.class.is_compared();
     let lines: usize = report.rows.iter().filter(compared).map(|row| row.between.lines).sum();
     writeln!(out, "; {} compared", counted(lines, "log line"))
+}
+
+/// The release of a kernel, and its name where the other kernel has the same release.
+fn shown(kernel: &Kernel, other: &Kernel) -> String {
+    if kernel.release == other.release && kernel.name != other.name {
+        printable(&format!("{}, {}", kernel.release, kernel.name))
+    } else {
+        printable(&kernel.release)
+    }
 }
 
 /// A program that is changed: in what, and the diff.
@@ -232,8 +243,8 @@ fn changed(out: &mut dyn Write, kernels: &[Kernel; 2], row: &Row) -> io::Result<
     }
     line(&format!("line {}, column {}: {}", difference.line, difference.column, difference.place))?;
     let [a, b] = kernels;
-    writeln!(out, "{REMOVED}--- A: kernel {}{REMOVED:#}", printable(&a.release))?;
-    writeln!(out, "{ADDED}+++ B: kernel {}{ADDED:#}", printable(&b.release))?;
+    writeln!(out, "{REMOVED}--- A: kernel {}{REMOVED:#}", shown(a, b))?;
+    writeln!(out, "{ADDED}+++ B: kernel {}{ADDED:#}", shown(b, a))?;
     unified(out, &difference.unified)
 }
 
