@@ -7,8 +7,12 @@ pub mod bpf;
 pub mod corpus;
 pub mod diff;
 #[cfg(feature = "cli")]
+pub mod fuzz;
+#[cfg(feature = "cli")]
 pub mod loader;
 pub mod log;
+#[cfg(feature = "cli")]
+mod random;
 #[cfg(feature = "cli")]
 pub mod reduce;
 #[cfg(feature = "cli")]

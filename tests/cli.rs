@@ -353,6 +353,8 @@ fn what_is_not_there_or_no_object_exits_2_with_a_way_out() {
         .complains("bison")
         .complains("apt-get install")
         .complains("flex");
+    run(&["fuzz", "--kernel", "7.2"]).complains("--programs").complains("--time");
+    run(&["fuzz", "--programs", "1", "-o", "found"]).complains("qemu-system-x86");
     run(&["frobnicate"]).complains("unrecognized subcommand");
     // Nothing was left behind.
     let mut left: Vec<_> =

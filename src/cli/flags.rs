@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Record(RecordFlags),
     /// Find the smallest program that still shows a discrepancy.
     Reduce(super::reduce::ReduceFlags),
+    /// Make random programs, load them into a kernel, and compare what kernel and model say.
+    Fuzz(super::fuzz::FuzzFlags),
     /// Put the reports of all parts of a run (`diff --shard I/N --json FILE`) together.
     Merge(super::merge::MergeFlags),
     /// List, fetch, build and inspect kernels.

@@ -8,6 +8,7 @@ mod corpus;
 mod diff;
 mod exit;
 mod flags;
+mod fuzz;
 mod guest;
 mod inputs;
 mod kernel;
@@ -37,6 +38,7 @@ pub(crate) fn main() -> ExitCode {
         Command::BisectStep(flags) => Ok(bisect_step::run(flags)),
         Command::Record(flags) => record::run(flags),
         Command::Reduce(flags) => reduce::run(flags),
+        Command::Fuzz(flags) => fuzz::run(flags),
         Command::Merge(flags) => merge::run(flags),
         Command::Kernel(flags) => kernel::run(flags),
         Command::Corpus(flags) => corpus::run(flags),

@@ -4,7 +4,7 @@ use super::{
     Cost, Oracle, cost,
     edit::{self, Edit, Place},
 };
-use crate::assemble::Program;
+use crate::{assemble::Program, random::Random};
 use std::{
     collections::{BTreeSet, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
@@ -42,7 +42,7 @@ pub struct Round {
 /// Makes `program`, which shows it, smaller. The same seed and the same answers give the same program.
 pub fn reduce(program: Program, seed: u64, oracle: &mut dyn Oracle) -> Reduced {
     let cost = cost(&program);
-    let random = Random(seed);
+    let random = Random::new(seed);
     let mut search =
         Search { best: program, cost, oracle, known: HashMap::new(), round: Round::default(), random };
     let minimal = search.run().is_some();
@@ -255,28 +255,4 @@ fn fingerprint(program: &Program) -> u64 {
         map.rdonly_value.hash(&mut hasher);
     }
     hasher.finish()
-}
-
-/// SplitMix64: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        if end == 0 { 0 } else { (self.next() % end as u64) as usize }
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for at in (1..items.len()).rev() {
-            let other = self.below(at + 1);
-            items.swap(at, other);
-        }
-    }
 }

@@ -7,7 +7,7 @@ use livediff_harness::run::Outcome;
 use std::{fmt, panic};
 
 /// What the sides say of one program.
-pub(super) enum Finding {
+pub(in crate::cli) enum Finding {
     /// The same.
     Same {
         /// Lines that were compared.
@@ -21,16 +21,16 @@ pub(super) enum Finding {
 
 /// A discrepancy.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(in crate::cli) struct Found {
     /// What a smaller program has to keep.
-    pub(super) kind: Kind,
+    pub(in crate::cli) kind: Kind,
     /// Where the texts differ: a unified diff; empty where they do not.
-    pub(super) unified: String,
+    pub(in crate::cli) unified: String,
 }
 
 /// What a smaller program has to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::cli) enum Kind {
     /// What differs first.
     Facts(diff::Kind),
     /// What differs first between two kernels that each say what their dialect says.

@@ -1,7 +1,7 @@
 //! `livediff reduce`: the smallest program that still shows a discrepancy.
 
-mod finding;
-mod oracle;
+pub(super) mod finding;
+pub(super) mod oracle;
 mod written;
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     guest::Guest,
     inputs::{Inputs, ObjectFile},
     kernels::{self, Kernel, Wanted},
-    output::{Output, Task},
+    output::{self, Output},
     session,
 };
 use anyhow::{Context, Result, bail};
@@ -28,7 +28,7 @@ use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use oracle::Asker;
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -192,26 +192,51 @@ pub(crate) fn run(flags: ReduceFlags) -> Result<Exit> {
         .collect::<Result<_>>()?;
     let run = Run { config: &config, kernels: &kernels, btfs: &btfs, output: &output, task: &task };
     let Some(told) = run.search()? else { return Ok(Exit::Clean) };
-    let shown = run.write(&told)?;
-    let Told { done: Reduced { program, round, minimal }, insns, took, .. } = &told;
-    let files = &config.files;
-    output.line(&printable_lines(&format!(
-        "{}\n{}{} -> {}, {}, {}, {:.1} s, seed {}: {}, {}",
-        shown.kind,
-        shown.unified,
-        counted(*insns, "instruction"),
-        program.len(),
-        counted(round.rounds, "round"),
-        counted(round.candidates, "candidate"),
-        took.as_secs_f32(),
-        config.seed,
-        files.source.display(),
-        files.object.display()
-    )));
-    if !minimal {
-        output.line("NOT minimal: the search was ended before its time; there may be a smaller program.");
-    }
+    run.finish(&told)?;
     Ok(Exit::Discrepancy)
+}
+
+/// A program that shows something in one kernel, against the model.
+pub(crate) struct Task<'a> {
+    pub(crate) kernel: &'a Kernel,
+    pub(crate) btf: &'a Btf<'a>,
+    pub(crate) dialect: Option<Dialect>,
+    pub(crate) object: ObjectFile,
+    pub(crate) program: &'a str,
+    pub(crate) section: &'a str,
+    /// As `-o`.
+    pub(crate) output: &'a Path,
+    pub(crate) seed: u64,
+    pub(crate) time: Duration,
+    pub(crate) options: &'a run::Options,
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) terminal: &'a Output,
+}
+
+/// Reduces what was found otherwise than by [`run`], and writes it.
+pub(crate) fn of_kernel(task: Task<'_>) -> Result<()> {
+    let config = Config {
+        object: task.object,
+        program: task.program.to_owned(),
+        section: task.section.to_owned(),
+        kernels: Vec::new(),
+        dialect: task.dialect,
+        files: Files::new(task.output)?,
+        seed: task.seed,
+        time: task.time,
+        options: task.options.clone(),
+        cancel: task.cancel.clone(),
+        cancel_all: Cancel::new(),
+    };
+    let run = Run {
+        config: &config,
+        kernels: std::slice::from_ref(task.kernel),
+        btfs: std::slice::from_ref(task.btf),
+        output: task.terminal,
+        task: &task.terminal.task("reducing"),
+    };
+    let told = run.search()?.context("it is not found again")?;
+    run.finish(&told)
 }
 
 /// What the work is done with.
@@ -220,7 +245,7 @@ struct Run<'a> {
     kernels: &'a [Kernel],
     btfs: &'a [Btf<'a>],
     output: &'a Output,
-    task: &'a Task,
+    task: &'a output::Task,
 }
 
 /// What the search came to.
@@ -249,6 +274,31 @@ impl<'a> Run<'a> {
             });
             work(Asker::new(guests.collect(), self.output, cancel, Instant::now() + time))
         })
+    }
+
+    /// Writes what the search came to, and says so.
+    fn finish(&self, told: &Told) -> Result<()> {
+        let shown = self.write(told)?;
+        let Told { done: Reduced { program, round, minimal }, insns, took, .. } = told;
+        let files = &self.config.files;
+        self.output.line(&printable_lines(&format!(
+            "{}\n{}{} -> {}, {}, {}, {:.1} s, seed {}: {}, {}",
+            shown.kind,
+            shown.unified,
+            counted(*insns, "instruction"),
+            program.len(),
+            counted(round.rounds, "round"),
+            counted(round.candidates, "candidate"),
+            took.as_secs_f32(),
+            self.config.seed,
+            files.source.display(),
+            files.object.display()
+        )));
+        if !minimal {
+            self.output
+                .line("NOT minimal: the search was ended before its time; there may be a smaller program.");
+        }
+        Ok(())
     }
 
     /// Finds the discrepancy and makes the program small; nothing if there is none.

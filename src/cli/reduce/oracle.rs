@@ -29,7 +29,7 @@ struct Packed {
 }
 
 /// Asks kernels about candidates.
-pub(super) struct Asker<'a> {
+pub(in crate::cli) struct Asker<'a> {
     guests: Vec<Guest<'a>>,
     output: &'a Output,
     cancel: &'a Cancel,
@@ -44,7 +44,7 @@ pub(super) struct Asker<'a> {
 }
 
 impl<'a> Asker<'a> {
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         guests: Vec<Guest<'a>>,
         output: &'a Output,
         cancel: &'a Cancel,
@@ -82,7 +82,7 @@ impl<'a> Asker<'a> {
     }
 
     /// What is found of candidates.
-    pub(super) fn findings(&mut self, candidates: &[Program]) -> Result<Vec<Finding>> {
+    pub(in crate::cli) fn findings(&mut self, candidates: &[Program]) -> Result<Vec<Finding>> {
         self.rounds += 1;
         let Packed { objects, places, unwritten } = self.pack(candidates);
         let held = |answer: &Answer| -> Vec<usize> {

@@ -1,0 +1,380 @@
+//! `livediff fuzz`: random programs, a kernel, and the model.
+
+use super::{
+    exit::Exit,
+    flags::AccelFlag,
+    guest::Guest,
+    inputs::ObjectFile,
+    kernels::{self, Kernel, Wanted},
+    output::{self, Output, Task},
+    reduce::{
+        self,
+        finding::{Finding, Found, Kind},
+        oracle::Asker,
+    },
+    session,
+};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use livediff::{
+    Dialect,
+    assemble::{self, Program},
+    bpf::btf::Btf,
+    fuzz::{Generator, Material},
+    report::terminal::{counted, printable, printable_lines},
+};
+use livediff_harness::run::{self, Cancel};
+use rayon::prelude::*;
+use std::{
+    collections::HashMap,
+    fs,
+    path::PathBuf,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+#[derive(Debug, Args)]
+#[command(
+    group(clap::ArgGroup::new("length").required(true).args(["programs", "time"])),
+    after_help = "\
+Programs are made to reach the liveness analysis and to do there what others did rarely. The same seed makes the same \
+programs for the same kernel. What is compared is what `diff` compares.
+
+Of each kind of discrepancy a few are reduced, and written as DIR/found_SEED_NUMBER.bpf.c and .bpf.o; the whole program \
+as DIR/whole_SEED_NUMBER.bpf.o. Without -o, the first of each kind is shown as it was found.
+
+Exit status: 0 no discrepancy, 1 at least one, 2 nothing was decided (usage, environment or input)."
+)]
+pub(crate) struct FuzzFlags {
+    /// The kernel, named as for `diff` [default: 7.2].
+    #[arg(long, value_name = "KERNEL")]
+    kernel: Option<String>,
+
+    /// Which programs are made.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    /// How many programs.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    programs: Option<u64>,
+
+    /// Seconds for which programs are made.
+    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+    time: Option<u64>,
+
+    /// The folder for what is found; made if it is not there.
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+
+    /// Take this dialect, whatever the kernel's BTF says.
+    #[arg(long, value_name = "DIALECT", value_parser = kernels::dialect)]
+    dialect: Option<Dialect>,
+
+    /// How the guest is run.
+    #[arg(long, value_enum, default_value_t = AccelFlag::Auto)]
+    accel: AccelFlag,
+
+    /// Seconds after which a program counts as hanging.
+    #[arg(long, value_name = "SECS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+}
+
+/// Programs that go to the guest at a time.
+const BATCH: u64 = 384;
+/// Batches that are made ahead.
+const AHEAD: usize = 2;
+/// Discrepancies of one kind that are kept, and of all kinds.
+const KEPT: (usize, usize) = (2, 20);
+/// Reasons for which programs were not compared that are shown.
+const REASONS: usize = 5;
+/// Time for the reduction of one program.
+const REDUCTION: Duration = Duration::from_secs(120);
+
+/// Makes programs, has them judged, and keeps what is found.
+pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
+    let wanted = match &flags.kernel {
+        Some(kernel) => Wanted::parse(kernel)?,
+        None => {
+            let mut kernels = Wanted::default()?;
+            match (kernels.pop(), kernels.len()) {
+                (Some(kernel), 0) => kernel,
+                (_, others) => {
+                    bail!("there are {} targets in vmtest.toml: name the kernel with --kernel", others + 1)
+                }
+            }
+        }
+    };
+    kernels::check(std::slice::from_ref(&wanted))?;
+    let cancel = Cancel::new();
+    let on_signal = cancel.clone();
+    ctrlc::set_handler(move || on_signal.cancel()).context("Ctrl-C cannot be watched for")?;
+    if let Some(folder) = &flags.output {
+        fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
+    }
+    let output = Output::new(false);
+    let task = output.task("kernels");
+    let kernel = Kernel::open(&wanted, flags.dialect, &|what| task.notice(what))?;
+    let btf = Btf::parse(&kernel.image.btf).with_context(|| format!("kernel {}: its BTF", kernel.name))?;
+    let options = session::guest_options(flags.accel, flags.timeout, 1);
+    output.line(&printable(&format!(
+        "Linux {} ({}): random programs, seed {}",
+        kernel.image.release,
+        kernel.described(),
+        flags.seed
+    )));
+    let mut fuzz = Fuzz {
+        flags: &flags,
+        kernel: &kernel,
+        btf: &btf,
+        options: &options,
+        cancel: &cancel,
+        output: &output,
+        tally: Tally::default(),
+    };
+    let ended = fuzz.judge_all(&task);
+    drop(task);
+    let tally = std::mem::take(&mut fuzz.tally);
+    tally.tell(&output);
+    let kept = fuzz.keep(&tally);
+    if cancel.is_cancelled() {
+        anstream::eprintln!("interrupted: the totals are those of the part that was done");
+    } else if let Err(error) = ended {
+        if tally.found.is_empty() {
+            return Err(error);
+        }
+        anstream::eprintln!("error: {}", printable_lines(&format!("{error:#}")));
+    }
+    kept?;
+    match (tally.found.len(), tally.compared) {
+        (1.., _) => Ok(Exit::Discrepancy),
+        (0, 0) => bail!("nothing was compared: no program came as far as the liveness analysis"),
+        (0, _) if cancel.is_cancelled() => Ok(Exit::Error),
+        (0, _) => Ok(Exit::Clean),
+    }
+}
+
+/// What is worked with.
+struct Fuzz<'a> {
+    flags: &'a FuzzFlags,
+    kernel: &'a Kernel,
+    btf: &'a Btf<'a>,
+    options: &'a run::Options,
+    cancel: &'a Cancel,
+    output: &'a Output,
+    tally: Tally,
+}
+
+/// A discrepancy, and the program that shows it.
+struct Discrepancy {
+    number: u64,
+    program: Program,
+    found: Found,
+}
+
+/// What has come out so far.
+#[derive(Default)]
+struct Tally {
+    programs: u64,
+    compared: u64,
+    lines: usize,
+    /// Why programs were not compared, numbers left out, and how many.
+    reasons: HashMap<String, u64>,
+    found: Vec<Discrepancy>,
+    /// Discrepancies that are not in `found`, because there are enough of their kind.
+    more: usize,
+    /// Classes of events that the analyses of the programs made so far had.
+    classes: usize,
+    took: Duration,
+}
+
+impl Fuzz<'_> {
+    /// Has one batch judged after the other, while the next ones are being made.
+    fn judge_all(&mut self, task: &Task) -> Result<()> {
+        let started = Instant::now();
+        let time = self.flags.time.map(Duration::from_secs);
+        let wanted = self.flags.programs.unwrap_or(u64::MAX);
+        let deadline = started + time.unwrap_or(Duration::from_secs(31_536_000));
+        let mut generator = Generator::new(self.flags.seed, self.kernel.dialect, Material::of(self.btf));
+        task.expect(usize::try_from(self.flags.programs.unwrap_or(0)).unwrap_or(usize::MAX));
+        let (cancel, output, kernel) = (self.cancel, self.output, self.kernel);
+        let options = kernel.options(self.options);
+        thread::scope(|scope| {
+            let (send, receive) = mpsc::sync_channel(AHEAD);
+            scope.spawn(move || {
+                let mut from = 0;
+                while from < wanted && !cancel.is_cancelled() && Instant::now() < deadline {
+                    let numbers = from..from.saturating_add(BATCH).min(wanted);
+                    from = numbers.end;
+                    let first = numbers.start;
+                    let programs =
+                        generator.batch(numbers, |numbers, make| numbers.into_par_iter().map(make).collect());
+                    if send.send((first, programs, generator.seen().len())).is_err() {
+                        break;
+                    }
+                }
+            });
+            let guest = Guest::start(scope, kernel, self.btf, options, cancel);
+            let mut asker = Asker::new(vec![guest], output, cancel, deadline);
+            for (first, programs, classes) in receive {
+                if cancel.is_cancelled() || Instant::now() >= deadline {
+                    break;
+                }
+                let findings = match asker.findings(&programs) {
+                    Ok(findings) => findings,
+                    Err(_) if cancel.is_cancelled() => break,
+                    Err(error) => return Err(error),
+                };
+                self.tally.classes = classes;
+                for ((number, program), finding) in (first..).zip(programs).zip(findings) {
+                    self.tally.add(number, program, finding);
+                    task.advance();
+                }
+                self.tally.took = started.elapsed();
+                task.doing(&self.tally.line());
+            }
+            Ok(())
+        })
+    }
+
+    /// Shows what was found, or reduces and writes it.
+    fn keep(&self, tally: &Tally) -> Result<()> {
+        let mut shown: Vec<Kind> = Vec::new();
+        for Discrepancy { number, program, found } in &tally.found {
+            let Some(folder) = &self.flags.output else {
+                if !shown.contains(&found.kind) {
+                    shown.push(found.kind);
+                    let text = format!("program {number}: {}\n{}", found.kind, found.unified);
+                    self.output.line(&printable_lines(&text));
+                }
+                continue;
+            };
+            let name = |what: &str| format!("{what}_{}_{number}", self.flags.seed);
+            let path = folder.join(format!("{}.bpf.o", name("whole")));
+            let whole =
+                assemble::object(std::slice::from_ref(program)).context("a program that was found")?;
+            output::write_report(&path, |out| out.write_all(&whole))?;
+            let object = ObjectFile { name: path.display().to_string(), bytes: whole.into() };
+            if self.cancel.is_cancelled() {
+                self.output.line(&printable(&format!("{}: {}", object.name, found.kind)));
+                continue;
+            }
+            let reduced = reduce::of_kernel(reduce::Task {
+                kernel: self.kernel,
+                btf: self.btf,
+                dialect: self.flags.dialect,
+                object,
+                program: &program.name,
+                section: &program.section,
+                output: &folder.join(name("found")),
+                seed: self.flags.seed,
+                time: REDUCTION,
+                options: self.options,
+                cancel: self.cancel,
+                terminal: self.output,
+            });
+            if let Err(error) = reduced {
+                let text = format!("{}: not reduced: {error:#}", path.display());
+                self.output.line(&printable_lines(&text));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tally {
+    fn add(&mut self, number: u64, program: Program, finding: Finding) {
+        self.programs += 1;
+        match finding {
+            Finding::Same { lines } => {
+                self.compared += 1;
+                self.lines += lines;
+            }
+            Finding::Differs(_, found) => {
+                self.compared += 1;
+                let alike = self.found.iter().filter(|other| other.found.kind == found.kind).count();
+                if alike < KEPT.0 && self.found.len() < KEPT.1 {
+                    self.found.push(Discrepancy { number, program, found });
+                } else {
+                    self.more += 1;
+                }
+            }
+            Finding::NotCompared(reason) => *self.reasons.entry(without_numbers(&reason)).or_default() += 1,
+        }
+    }
+
+    fn line(&self) -> String {
+        let seconds = self.took.as_secs_f64().max(0.001);
+        format!(
+            "{} programs, {:.1} % of them analysed, {:.0} per second, {} classes of events, {} found",
+            self.programs,
+            100.0 * self.compared as f64 / (self.programs as f64).max(1.0),
+            self.programs as f64 / seconds,
+            self.classes,
+            self.found.len() + self.more
+        )
+    }
+
+    fn tell(&self, output: &Output) {
+        let mut reasons: Vec<(&String, &u64)> = self.reasons.iter().collect();
+        reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), (*reason).clone()));
+        for (reason, count) in reasons.iter().take(REASONS) {
+            output.line(&printable(&format!("  {count:>7} not compared: {reason}")));
+        }
+        if let Some(more @ 1..) = reasons.len().checked_sub(REASONS) {
+            output.line(&format!("          and for {}", counted(more, "other reason")));
+        }
+        output.line(&format!(
+            "Summary [{:.1} s] {}; {} compared, {} discrepancies",
+            self.took.as_secs_f32(),
+            self.line(),
+            counted(self.lines, "log line"),
+            self.found.len() + self.more
+        ));
+    }
+}
+
+/// A reason with each number as `N`, so that equal reasons can be counted.
+fn without_numbers(reason: &str) -> String {
+    let mut text = String::new();
+    for letter in reason.chars().take(160) {
+        match letter {
+            '0'..='9' if text.ends_with('N') => {}
+            '0'..='9' => text.push('N'),
+            letter => text.push(letter),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_counted_without_their_numbers() {
+        assert_eq!(without_numbers("unreachable insn 12 (EINVAL)"), "unreachable insn N (EINVAL)");
+        let mut tally = Tally::default();
+        let program = || {
+            let insns = Vec::new();
+            Program {
+                name: "p".into(),
+                section: "socket".into(),
+                functions: vec![assemble::Function { label: 0, name: "p".into(), global: true, insns }],
+                maps: Default::default(),
+                kfuncs: Default::default(),
+                exception_callback: None,
+            }
+        };
+        for number in 1..=3 {
+            tally.add(
+                number,
+                program(),
+                Finding::NotCompared(format!("jump out of range from insn {number}")),
+            );
+        }
+        tally.add(4, program(), Finding::Same { lines: 9 });
+        assert_eq!(tally.reasons.values().copied().collect::<Vec<_>>(), [3]);
+        assert_eq!((tally.programs, tally.compared, tally.lines), (4, 1, 9));
+    }
+}

@@ -1,0 +1,191 @@
+//! What an analysis does, in classes that can be counted.
+
+use crate::log::{Event, Listener, Place};
+use crate::verifier::{self, ArgTrack, Dialect, Instance, Program, Stack, State};
+use livediff_capture::Loaded;
+use std::{
+    collections::{BTreeSet, HashMap, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+};
+
+/// The classes of everything that happened in an analysis.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Features(BTreeSet<u64>);
+
+impl Features {
+    /// Analyses the program. One that the model refuses before liveness has a single class: that of its error.
+    pub fn of(loaded: &Loaded, dialect: Dialect) -> Features {
+        let mut listening = Listening::default();
+        match verifier::analyze(loaded, dialect, &mut listening) {
+            Ok(analysis) => {
+                if let Stack::ByCallsite(instances) = &analysis.stack {
+                    listening.add(("instances", bucket(instances.len())));
+                }
+            }
+            Err(error) if error.in_liveness() => listening.add(("error", error.errno)),
+            Err(error) => listening = Listening::refused(&error),
+        }
+        Features(listening.found)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// How often each class was seen.
+#[derive(Clone, Debug, Default)]
+pub struct Seen(HashMap<u64, u32>);
+
+impl Seen {
+    /// Counts them.
+    pub fn add(&mut self, features: &Features) {
+        for feature in &features.0 {
+            *self.0.entry(*feature).or_default() += 1;
+        }
+    }
+
+    /// What these classes are worth: the rarer, the more.
+    pub fn worth(&self, features: &Features) -> f64 {
+        let worth = |feature| 1.0 / f64::from(1 + self.0.get(feature).copied().unwrap_or(0));
+        features.0.iter().map(worth).sum()
+    }
+
+    /// Classes that were seen at all.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// None was.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[derive(Default)]
+struct Listening {
+    found: BTreeSet<u64>,
+}
+
+/// 0, 1, 2, 3 to 4, 5 to 8, ...
+fn bucket(count: usize) -> u32 {
+    usize::BITS - count.saturating_sub(1).leading_zeros() + u32::from(count > 0)
+}
+
+/// A value without its numbers.
+fn shape(value: &ArgTrack, depth: u8) -> (u8, usize) {
+    match value {
+        ArgTrack::None => (0, 0),
+        // Its own frame, its caller's, one further out.
+        ArgTrack::Fp { frame, offsets } => {
+            (1 + depth.saturating_sub(*frame).min(2), offsets.as_slice().len())
+        }
+        ArgTrack::Imprecise(frames) => (4, frames.count_ones() as usize),
+    }
+}
+
+fn kind(place: &Place) -> u8 {
+    match place {
+        Place::Reg(_) => 0,
+        Place::StackArg(_) => 1,
+        Place::Slot(_) => 2,
+    }
+}
+
+impl Listening {
+    fn refused(error: &verifier::Error) -> Listening {
+        let mut listening = Listening::default();
+        listening.add(("refused", error.errno));
+        listening
+    }
+
+    fn add(&mut self, class: impl Hash) {
+        let mut hasher = DefaultHasher::new();
+        class.hash(&mut hasher);
+        self.found.insert(hasher.finish());
+    }
+
+    fn transfer(&mut self, program: &Program<'_>, insn: u32, before: &State, after: &State, depth: u8) {
+        let code = program.insn(insn).code;
+        for (place, (before, after)) in before.regs.iter().zip(&after.regs).enumerate() {
+            if before != after {
+                self.add(("reg", code, place > 10, shape(before, depth), shape(after, depth)));
+            }
+        }
+        for (before, after) in before.slots.iter().zip(after.slots.iter()) {
+            if before != after {
+                self.add(("slot", code, shape(before, depth), shape(after, depth)));
+            }
+        }
+    }
+
+    fn instance(&mut self, program: &Program<'_>, instance: &Instance) {
+        self.add(("instance", instance.depth, bucket(instance.insn_cnt as usize)));
+        for frame in 0..=instance.depth {
+            let distance = instance.depth - frame;
+            for insn in instance.start..instance.start.saturating_add(instance.insn_cnt) {
+                let Some(masks) = instance.masks(frame, insn) else { break };
+                let shape = |mask: verifier::SlotMask| bucket(mask.bits().count_ones() as usize);
+                let (read, written) = (shape(masks.may_read), shape(masks.must_write));
+                if read + written > 0 {
+                    let code = program.insn(insn).code;
+                    self.add(("use/def", code, distance.min(2), read, written));
+                }
+            }
+        }
+    }
+}
+
+impl Listener for Listening {
+    fn event(&mut self, program: &Program<'_>, event: Event<'_>) {
+        match event {
+            Event::Transfer { insn, before, after } if before != after => {
+                self.transfer(program, insn, before, after, own_depth(before));
+            }
+            Event::Join { place, old, incoming, joined, .. } => {
+                let shape = |value: &ArgTrack| shape(value, 0);
+                self.add(("join", kind(&place), shape(&old), shape(&incoming), shape(&joined)));
+            }
+            Event::Analyzing { depth, .. } => self.add(("depth", depth)),
+            Event::InvalidKfunc { .. } => self.add("kernel function 0"),
+            Event::Instance(instance) => self.instance(program, instance),
+            Event::UpdateDone { iterations, .. } => self.add(("iterations", bucket(iterations as usize))),
+            Event::MaskChange { kind, .. } => self.add(("mask", kind)),
+            _ => {}
+        }
+    }
+}
+
+/// The depth of the subprogram that is at work: its frame pointer never moves.
+fn own_depth(state: &State) -> u8 {
+    match state.regs.get(10) {
+        Some(ArgTrack::Fp { frame, .. }) => *frame,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_fall_into_buckets() {
+        assert_eq!([0, 1, 2, 3, 4, 5, 8, 9].map(bucket), [0, 1, 2, 3, 3, 4, 4, 5]);
+    }
+
+    #[test]
+    fn what_was_seen_is_worth_less() {
+        let mut seen = Seen::default();
+        let features = Features([1, 2].into());
+        assert_eq!(seen.worth(&features), 2.0);
+        seen.add(&features);
+        assert_eq!(seen.worth(&features), 1.0);
+        assert_eq!(seen.len(), 2);
+    }
+}

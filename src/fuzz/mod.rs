@@ -1,0 +1,16 @@
+//! Programs that nobody would write, made to reach every corner of the liveness analysis.
+//!
+//! ```text
+//! seed, number -> a few candidates -> what the model's analysis does with each -> the one that does the rarest things
+//! ```
+//!
+//! A program is made of actions (a pointer is moved, spilled, passed to a helper, ...), weighted anew for each program,
+//! so that some are absent and others abound. What an analysis does is told by its events, put into classes
+//! ([`features`]); of a few candidates the one wins whose classes were seen least so far. Everything depends on the seed
+//! and the number of the program alone.
+
+mod features;
+mod generate;
+
+pub use features::{Features, Seen};
+pub use generate::{Generator, Material};
