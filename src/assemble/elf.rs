@@ -100,12 +100,19 @@ pub(super) fn needs_types(map: &Map) -> bool {
     matches!(map.map_type, 24 | 28 | 29 | 32)
 }
 
-/// The maps inside an array or hash of maps.
+/// The maps inside an array or hash of maps. What type they are is not known; their sizes suit this one.
 pub(super) fn inner_map(shape: MapShape) -> Map {
     const HASH: u32 = 1;
     const ARRAY: u32 = 2;
-    let map_type = if shape.key_size == 4 { ARRAY } else { HASH };
-    Map { map_type, shape, max_entries: 1, ..Map::default() }
+    const QUEUE: u32 = 22;
+    const RINGBUF: u32 = 27;
+    let (map_type, max_entries) = match (shape.key_size, shape.value_size) {
+        (0, 0) => (RINGBUF, 4096),
+        (0, _) => (QUEUE, 1),
+        (4, _) => (ARRAY, 1),
+        _ => (HASH, 1),
+    };
+    Map { map_type, shape, max_entries, ..Map::default() }
 }
 
 /// The flags to create a map with that has `map.map_flags` then.

@@ -51,7 +51,8 @@ impl Program {
             kfuncs.push(Kfunc { name: kfunc.name.clone(), signature });
         }
         let mut functions = Vec::new();
-        let mut names = BTreeSet::new();
+        // How often each name was wanted.
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
         let ends = starts.iter().skip(1).copied().chain([insns.len()]);
         for (&start, end) in starts.iter().zip(ends) {
             let info = loaded.func_info.iter().find(|info| info.insn_off as usize == start);
@@ -60,15 +61,12 @@ impl Program {
                 Some(info) => identifier(&info.name, "f"),
                 None => format!("subprog_{}", functions.len()),
             };
-            let mut unique = wanted.clone();
-            let mut number = 1;
-            while !names.insert(unique.clone()) {
-                number += 1;
-                unique = format!("{wanted}_{number}");
-            }
+            let count = names.entry(wanted.clone()).or_default();
+            *count += 1;
+            let name = if *count == 1 { wanted } else { format!("{wanted}___{count}") };
             functions.push(Function {
                 label: u32::try_from(start).map_err(|_| ImportError::Empty)?,
-                name: unique,
+                name,
                 global: info.is_some_and(|info| info.global) && start != 0,
                 insns: function(loaded, start, end, &starts, &numbers)?,
             });
