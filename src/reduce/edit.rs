@@ -383,6 +383,7 @@ fn alternatives(old: &Instruction, offer: &mut dyn FnMut(Insn, Operand)) {
                 let code = class::ALU64 | alu::MOV | livediff_capture::insn::SRC_X;
                 offer(Insn { code, off: 0, imm: 0, ..insn }, none);
             } else {
+                offer(Insn { imm: 0, ..insn }, none);
                 offer(Insn { code: class::ALU64 | alu::ADD, imm: -8, src_reg: 0, off: 0, ..insn }, none);
                 offer(Insn { imm: -8, ..wide }, none);
             }

@@ -13,7 +13,7 @@ use std::{
 /// Most candidates, and most slots of all of them, that are judged in one round.
 const ROUND: (usize, usize) = (256, 24_000);
 /// Slots of all candidates that are made at a time, to see what they cost.
-const LOOKED_AT: usize = 4_000_000;
+const LOOKED_AT: usize = 2_000_000;
 /// Instructions of a program whose pairs are tried.
 const PAIRS: usize = 24;
 /// Unions that are tried of edits that succeed.
