@@ -1,5 +1,6 @@
-//! The agent: the guest's first process, or for the running kernel a child of the program. It takes objects from the port, opens each once with libbpf, loads
-//! every program wanted on all processors, and sends back what the verifier was given and what it said.
+//! The agent: the guest's first process, or for the running kernel a child of the program. It takes objects from the
+//! port, makes what the host has prepared (`replay`) or opens and prepares the object itself with libbpf
+//! (`object`), loads every program wanted on all processors, and sends back what the verifier was given and said.
 //!
 //! Whatever goes wrong with a program is an answer about that program. What goes wrong with the agent itself
 //! ends it, which panics the kernel, which ends the virtual machine: the host sees the port close and has the
@@ -12,11 +13,14 @@ mod facts;
 mod libbpf;
 mod load;
 mod object;
+pub(crate) mod prepare;
+mod replay;
 mod stop;
 mod system;
 
 use crate::protocol::{self, FromGuest, LOCAL, MARKER, ToGuest, VERSION};
 use object::Prepared;
+use replay::Replayed;
 use std::{
     collections::VecDeque,
     fs::File,
@@ -25,19 +29,29 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize, atomic::Ordering},
 };
 
-/// True where this process is the agent: in the guest, as the first process of an initramfs of ours, and in a child
-/// that was started to load into the running kernel.
+/// True where this process is no program of its own: in the guest, as the first process of an initramfs of ours, and
+/// in a child that was started to load into the running kernel, or to prepare objects for a guest.
 pub fn is_guest() -> bool {
-    std::process::id() == 1 && Path::new(MARKER).exists() || is_local()
+    std::process::id() == 1 && Path::new(MARKER).exists() || is_local() || prepare::is_preparer()
 }
 
 fn is_local() -> bool {
-    let parent = std::os::unix::process::parent_id().to_string();
-    std::env::var_os(LOCAL).is_some_and(|value| value == parent.as_str())
+    is_child_for(LOCAL)
 }
 
-/// Serves the host until the virtual machine is switched off, or this process ended. To be called only where [`is_guest`] says so.
+/// The variable in the environment names this process's parent.
+fn is_child_for(variable: &str) -> bool {
+    let parent = std::os::unix::process::parent_id().to_string();
+    std::env::var_os(variable).is_some_and(|value| value == parent.as_str())
+}
+
+/// Serves the host until the virtual machine is switched off, or this process ended. To be called only where
+/// [`is_guest`] says so.
 pub fn main() -> ! {
+    if prepare::is_preparer() {
+        // The host sees that nothing more comes.
+        std::process::exit(i32::from(prepare::serve().is_err()));
+    }
     if let Err(error) = serve() {
         eprintln!("livediff agent: {error}");
     }
@@ -49,6 +63,7 @@ fn serve() -> io::Result<()> {
     let port = if is_local() {
         system::standard_input()?
     } else {
+        system::keep_memory();
         system::mount_all()?;
         system::open_port()?
     };
@@ -85,15 +100,39 @@ fn serve() -> io::Result<()> {
     }
     loop {
         let (message, bytes) = protocol::read::<ToGuest>(&mut &*port)?;
-        let ToGuest::Object { id, name, license, only, skip } = message else {
-            return Err(io::Error::other("the host greets twice"));
+        let request = match message {
+            ToGuest::Object { id, name, license, only, skip } => {
+                Sent::Whole(Request { id, name, license, only, skip, bytes })
+            }
+            ToGuest::Prepared { id, skip } => Sent::Prepared { id, skip, parts: bytes },
+            ToGuest::Symbols => {
+                let agent = Arc::clone(&agent);
+                std::thread::Builder::new().name("symbols".into()).spawn(move || {
+                    let symbols = std::fs::read("/proc/kallsyms").unwrap_or_default();
+                    // A port that is closed ends the guest elsewhere.
+                    let _ = agent.send(&FromGuest::Symbols, &symbols);
+                })?;
+                continue;
+            }
+            ToGuest::Hello { .. } => return Err(io::Error::other("the host greets twice")),
         };
-        lock(&agent.work).objects.push_back(Request { id, name, license, only, skip, bytes });
+        lock(&agent.work).objects.push_back(request);
         agent.more.notify_one();
     }
 }
 
 /// An object as the host sent it.
+enum Sent {
+    Whole(Request),
+    Prepared {
+        id: u32,
+        skip: Vec<u32>,
+        /// See [`protocol::decode_parts`].
+        parts: Vec<u8>,
+    },
+}
+
+/// An object as the user gave it.
 pub(crate) struct Request {
     pub(crate) id: u32,
     pub(crate) name: String,
@@ -105,16 +144,24 @@ pub(crate) struct Request {
 
 /// One program of an object that is ready.
 struct Job {
-    object: Arc<Prepared>,
-    /// Place in [`Prepared::programs`].
+    object: u32,
+    from: From,
+    /// Place among the programs of what it is from.
     program: usize,
     /// Jobs of the object, over all its parts, that have no result yet.
     left: Arc<AtomicUsize>,
 }
 
+/// Who has prepared an object.
+#[derive(Clone)]
+enum From {
+    Here(Arc<Prepared>),
+    Host(Arc<Replayed>),
+}
+
 #[derive(Default)]
 struct Work {
-    objects: VecDeque<Request>,
+    objects: VecDeque<Sent>,
     jobs: VecDeque<Job>,
 }
 
@@ -137,22 +184,23 @@ impl Agent {
     fn load_until_end(&self, log_limit: usize, stop: Option<protocol::Stop>) -> io::Result<()> {
         let mut log = load::LogBuffer::new(log_limit, stop)?;
         loop {
-            let (job, request) = {
+            let (job, sent) = {
                 let mut work = lock(&self.work);
                 loop {
                     if let Some(job) = work.jobs.pop_front() {
                         break (Some(job), None);
                     }
-                    if let Some(request) = work.objects.pop_front() {
-                        break (None, Some(request));
+                    if let Some(sent) = work.objects.pop_front() {
+                        break (None, Some(sent));
                     }
                     work = self.more.wait(work).unwrap_or_else(PoisonError::into_inner);
                 }
             };
-            if let Some(job) = job {
-                self.load(job, &mut log)?;
-            } else if let Some(request) = request {
-                self.prepare(request)?;
+            match (job, sent) {
+                (Some(job), _) => self.load(job, &mut log)?,
+                (None, Some(Sent::Whole(request))) => self.prepare(request)?,
+                (None, Some(Sent::Prepared { id, skip, parts })) => self.replay(id, &skip, &parts)?,
+                (None, None) => {}
             }
         }
     }
@@ -171,35 +219,73 @@ impl Agent {
         for (program, reason) in not_loadable {
             self.send(&FromGuest::NotLoadable { object: id, program, reason }, &[])?;
         }
-        let jobs = parts.iter().map(|part| part.programs.len()).sum();
-        if jobs == 0 {
-            return self.send(&FromGuest::Finished { object: id }, &[]);
+        let jobs = parts.into_iter().flat_map(|part| {
+            let programs = part.programs.len();
+            let part = Arc::new(part);
+            (0..programs).map(move |program| (From::Here(Arc::clone(&part)), program))
+        });
+        self.queue(id, jobs.collect())
+    }
+
+    /// Makes what the host has prepared and puts its programs in the queue.
+    fn replay(&self, object: u32, skip: &[u32], parts: &[u8]) -> io::Result<()> {
+        self.send(&FromGuest::Starting { object, program: None }, &[])?;
+        let made: Result<Vec<_>, String> = match protocol::decode_parts(parts) {
+            Ok(parts) => parts.into_iter().map(replay::replay).collect(),
+            Err(error) => Err(error.to_string()),
+        };
+        let (parts, maps): (Vec<_>, Vec<_>) = match made {
+            Ok(made) => made.into_iter().unzip(),
+            Err(reason) => return self.send(&FromGuest::Unfit { object, reason }, &[]),
+        };
+        self.send(&FromGuest::Maps { object, maps }, &[])?;
+        self.send(&FromGuest::Prepared { object }, &[])?;
+        let mut jobs = Vec::new();
+        for part in parts.into_iter().map(Arc::new) {
+            let wanted = part.programs.iter().enumerate();
+            let wanted = wanted.filter(|(_, program)| !skip.contains(&program.part.number));
+            jobs.extend(wanted.map(|(place, _)| (From::Host(Arc::clone(&part)), place)));
         }
-        let left = Arc::new(AtomicUsize::new(jobs));
-        let mut work = lock(&self.work);
-        for part in parts {
-            let object = Arc::new(part);
-            for program in 0..object.programs.len() {
-                work.jobs.push_back(Job { object: Arc::clone(&object), program, left: Arc::clone(&left) });
-            }
+        self.queue(object, jobs)
+    }
+
+    fn queue(&self, object: u32, jobs: Vec<(From, usize)>) -> io::Result<()> {
+        if jobs.is_empty() {
+            return self.send(&FromGuest::Finished { object }, &[]);
         }
-        drop(work);
+        let left = Arc::new(AtomicUsize::new(jobs.len()));
+        let jobs =
+            jobs.into_iter().map(|(from, program)| Job { object, from, program, left: Arc::clone(&left) });
+        lock(&self.work).jobs.extend(jobs);
         self.more.notify_all();
         Ok(())
     }
 
     fn load(&self, job: Job, log: &mut load::LogBuffer) -> io::Result<()> {
-        let Some(program) = job.object.programs.get(job.program) else { return Ok(()) };
-        let (object, number) = (job.object.id, program.number);
-        self.send(&FromGuest::Starting { object, program: Some(number) }, &[])?;
-        match load::load(&job.object, program, log) {
-            Ok(load::Answer { loaded, verdict, errno, truncated }) => {
-                let loaded = Box::new(loaded);
-                let message =
-                    FromGuest::Loaded { object, program: number, loaded, verdict, errno, truncated };
+        let object = job.object;
+        match &job.from {
+            From::Here(prepared) => {
+                let Some(ready) = prepared.programs.get(job.program) else { return Ok(()) };
+                let program = ready.number;
+                self.send(&FromGuest::Starting { object, program: Some(program) }, &[])?;
+                match load::load(prepared, ready, log) {
+                    Ok((loaded, load::Answer { verdict, errno, truncated })) => {
+                        let loaded = Box::new(loaded);
+                        let message =
+                            FromGuest::Loaded { object, program, loaded, verdict, errno, truncated };
+                        self.send(&message, log.text())?;
+                    }
+                    Err(reason) => self.send(&FromGuest::NotLoadable { object, program, reason }, &[])?,
+                }
+            }
+            From::Host(replayed) => {
+                let Some(ready) = replayed.programs.get(job.program) else { return Ok(()) };
+                let program = ready.part.number;
+                self.send(&FromGuest::Starting { object, program: Some(program) }, &[])?;
+                let load::Answer { verdict, errno, truncated } = replayed.load(ready, log);
+                let message = FromGuest::Answered { object, program, verdict, errno, truncated };
                 self.send(&message, log.text())?;
             }
-            Err(reason) => self.send(&FromGuest::NotLoadable { object, program: number, reason }, &[])?,
         }
         log.shrink();
         if job.left.fetch_sub(1, Ordering::AcqRel) == 1 {

@@ -7,13 +7,17 @@
 //! lengths are bounded and memory grows only as bytes arrive, so neither side can make the other allocate
 //! what it does not send.
 
-use livediff_capture::{Loaded, Verdict};
+mod prepared;
+
+pub(crate) use prepared::*;
+
+use livediff_capture::{Loaded, Map, Verdict};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
 /// Version of the messages. Host and agent are the same program; another version means a mixed-up initramfs.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// Name of the virtio-serial port.
 pub(crate) const PORT: &str = "livediff";
 /// File in the initramfs that tells the program that it is the agent.
@@ -21,6 +25,10 @@ pub(crate) const MARKER: &str = "/livediff-guest";
 /// Variable in the environment that tells the same to a child that loads into the running kernel. Its value is the
 /// number of the parent, so that it means nothing to whoever else inherits it.
 pub(crate) const LOCAL: &str = "LIVEDIFF_AGENT_OF";
+
+/// Variable in the environment that tells a child that it is to prepare objects. Its value is the number of the
+/// parent, so that it means nothing to whoever else inherits it.
+pub(crate) const PREPARER: &str = "LIVEDIFF_PREPARES_FOR";
 
 const MESSAGE_LIMIT: u32 = 256 << 20;
 const PAYLOAD_LIMIT: u32 = 512 << 20;
@@ -60,6 +68,14 @@ pub(crate) enum ToGuest {
         /// Numbers of programs that are not to be loaded (any more), ascending.
         skip: Vec<u32>,
     },
+    /// The host wants the kernel's symbols.
+    Symbols,
+    /// An object that the host has prepared; the payload is a `Vec<Part>`.
+    Prepared {
+        id: u32,
+        /// As in [`ToGuest::Object`].
+        skip: Vec<u32>,
+    },
 }
 
 /// From the agent to the host. Objects go by the number that the host gave, programs by their place in the
@@ -78,10 +94,28 @@ pub(crate) enum FromGuest {
     Prepared { object: u32 },
     /// The kernel was asked to load the program; the payload is the log.
     Loaded { object: u32, program: u32, loaded: Box<Loaded>, verdict: Verdict, errno: i32, truncated: bool },
+    /// The payload is `/proc/kallsyms`, empty where it cannot be read.
+    Symbols,
+    /// The maps of an object that the host has prepared are there, by part: what the kernel says of them.
+    Maps { object: u32, maps: Vec<Vec<Map>> },
+    /// What the host has prepared does not do here, and the reason. The object is finished.
+    Unfit { object: u32, reason: String },
+    /// As [`FromGuest::Loaded`], of a program that the host has prepared and knows.
+    Answered { object: u32, program: u32, verdict: Verdict, errno: i32, truncated: bool },
     /// The program could not be given to the kernel.
     NotLoadable { object: u32, program: u32, reason: String },
     /// Every program wanted of the object has its result.
     Finished { object: u32 },
+}
+
+/// The payload of [`ToGuest::Prepared`].
+pub(crate) fn encode_parts(parts: &[Part]) -> io::Result<Vec<u8>> {
+    postcard::to_stdvec(parts).map_err(io::Error::other)
+}
+
+/// The inverse of [`encode_parts`].
+pub(crate) fn decode_parts(bytes: &[u8]) -> io::Result<Vec<Part>> {
+    postcard::from_bytes(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
 /// Sends one frame.

@@ -12,6 +12,7 @@ mod accel;
 mod elf;
 mod initramfs;
 mod local;
+mod preparers;
 mod supervisor;
 mod vm;
 
@@ -68,6 +69,9 @@ pub struct Options {
     pub memory_mib: u32,
     /// When a load is cut short; `None` to let every load come to its end.
     pub stop: Option<Stop>,
+    /// Objects are prepared on the host where that can be done without the kernel. What comes of it is the same, and
+    /// an emulated guest is spared most of its work.
+    pub prepare_on_host: bool,
     /// More of the kernel's command line, after what is always there.
     pub kernel_args: String,
     /// More arguments for QEMU, after those that are always there.
@@ -84,6 +88,7 @@ impl Default for Options {
             vcpus,
             memory_mib: Options::memory_for(vcpus),
             stop: None,
+            prepare_on_host: true,
             kernel_args: String::new(),
             qemu_args: Vec::new(),
         }
@@ -128,6 +133,8 @@ pub enum Event {
         object: String,
         /// All its programs, those too that are not wanted.
         programs: Vec<String>,
+        /// It was prepared on the host, or is to be prepared in the guest.
+        on_host: bool,
     },
     /// libbpf could not open the object: none of its programs gets an outcome.
     NotOpened {

@@ -34,10 +34,11 @@ fn main() {
         return run_until_killed(&image);
     }
     type Test = fn(&Image);
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 11] = [
         ("loads_the_corpus", loads_the_corpus),
         ("one_bad_program_does_not_spoil_the_others", one_bad_program_does_not_spoil_the_others),
         ("a_load_is_stopped_once_it_has_said_enough", a_load_is_stopped_once_it_has_said_enough),
+        ("host_and_guest_prepare_alike", host_and_guest_prepare_alike),
         ("tells_what_was_loaded", tells_what_was_loaded),
         (
             "what_is_not_in_the_object_costs_only_who_needs_it",
@@ -105,7 +106,7 @@ fn outcomes(image: &Image, objects: Vec<Object>, each: &mut dyn FnMut(&Event)) -
     run::run(image, objects, &Options::default(), &Cancel::new(), &mut |event| {
         each(&event);
         match event {
-            Event::Opened { object, programs } => {
+            Event::Opened { object, programs, .. } => {
                 opened.extend(programs.into_iter().map(|program| format!("{object}/{program}")));
             }
             Event::Program { object, program, outcome } => {
@@ -132,6 +133,89 @@ fn loads_the_corpus(image: &Image) {
         complete += usize::from(said.log.contains("Live regs before insn:"));
     }
     assert!(complete >= 100, "{complete} programs came as far as liveness");
+}
+
+/// Every outcome comes out the same wherever objects are prepared: what was loaded, what was said, or why it was not
+/// loadable. `LIVEDIFF_TEST_OBJECTS` names a folder of other objects than the corpus and those of the tests.
+fn host_and_guest_prepare_alike(image: &Image) {
+    let objects = match std::env::var_os("LIVEDIFF_TEST_OBJECTS") {
+        Some(folder) => objects_in(Path::new(&folder)),
+        None => [corpus(), objects_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"))].concat(),
+    };
+    let run = |prepare_on_host: bool| {
+        let (mut told, mut on_host, mut in_guest) = (BTreeMap::new(), BTreeSet::new(), 0);
+        let stop = run::Stop { marker: "Live regs before insn:".into(), after: Duration::ZERO };
+        let options = Options { prepare_on_host, stop: Some(stop), ..Options::default() };
+        run::run(image, objects.clone(), &options, &Cancel::new(), &mut |event| match event {
+            Event::Program { object, program, outcome } => {
+                let words = match outcome {
+                    Outcome::Loaded(both) => {
+                        format!("{:?} {}", both.0, without_addresses(section(&both.1.log)))
+                    }
+                    other => format!("{other:?}"),
+                };
+                assert!(told.insert(format!("{object}/{program}"), words).is_none());
+            }
+            Event::Opened { object, on_host: true, .. } => assert!(on_host.insert(object)),
+            Event::Opened { .. } => in_guest += 1,
+            Event::NotOpened { object, reason } => {
+                told.insert(object, reason);
+            }
+            Event::Booted { .. } | Event::GuestRestarted { .. } => {}
+        })
+        .expect("a run");
+        (told, on_host.len(), in_guest)
+    };
+    let (ours, on_host, in_guest) = run(true);
+    let (theirs, none, all) = run(false);
+    assert_eq!((none, all), (0, on_host + in_guest));
+    let different: Vec<_> = theirs.iter().filter(|(name, words)| ours.get(*name) != Some(words)).collect();
+    for (name, words) in &different {
+        eprintln!(
+            "{name}: on the host:\n{:.2000}\nin the guest:\n{words:.2000}",
+            ours.get(*name).map_or("", |w| w)
+        );
+    }
+    assert!(different.is_empty(), "{} of {} differ", different.len(), theirs.len());
+    assert_eq!(ours.len(), theirs.len());
+    assert!(on_host > 4 * in_guest, "{on_host} objects were prepared on the host, {in_guest} were not");
+    eprint!("({on_host} objects on the host, {in_guest} in the guest, {} outcomes alike) ", ours.len());
+}
+
+fn objects_in(folder: &Path) -> Vec<Object> {
+    let files = fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = files.filter(|file| file.to_string_lossy().ends_with(".bpf.o")).collect();
+    files.sort();
+    let object = |file: PathBuf| Object {
+        bytes: fs::read(&file).expect("an object").into(),
+        name: file.file_name().expect("a name").to_string_lossy().into_owned(),
+        only: None,
+    };
+    files.into_iter().map(object).collect()
+}
+
+/// The log up to the end of the table of live registers; where there is none, all of it.
+fn section(log: &str) -> &str {
+    let Some(table) = log.find("Live regs before insn:") else { return log };
+    let is_row =
+        |line: &&str| line.trim_start().split_once(": ").is_some_and(|(at, _)| at.parse::<u32>().is_ok());
+    let rows =
+        log[table..].split_inclusive('\n').skip(1).take_while(|line| is_row(line) && !line.contains(": R"));
+    let heading = log[table..].find('\n').map_or(0, |at| at + 1);
+    &log[..table + heading + rows.map(str::len).sum::<usize>()]
+}
+
+/// The text with every number replaced that is as long as an address, of the kernel (16 digits) or of the process that
+/// maps an arena (12).
+fn without_addresses(text: &str) -> String {
+    let mut parts = text.split("0x");
+    let mut result = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        let digits = part.chars().take_while(char::is_ascii_hexdigit).count();
+        result += if digits >= 12 { "ADDRESS" } else { "0x" };
+        result += if digits >= 12 { &part[digits..] } else { part };
+    }
+    result
 }
 
 fn tells_what_was_loaded(image: &Image) {
@@ -383,13 +467,15 @@ fn nothing_outlives_a_killed_run(_: &Image) {
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
     assert_eq!(line, "running\n");
-    let guests = guests_of(child.id());
-    assert_eq!(guests.len(), 1);
+    assert_eq!(guests_of(child.id()).len(), 1);
+    // Beside it, those that prepare objects.
+    let started = children_of(child.id());
+    assert!(started.len() >= 2, "{started:?}");
     child.kill().expect("killed");
     child.wait().expect("ended");
     let end = Instant::now() + Duration::from_secs(5);
-    while is_alive(guests[0]) {
-        assert!(Instant::now() < end, "QEMU {} outlives the run", guests[0]);
+    while let Some((pid, name)) = started.iter().find(|(pid, _)| is_alive(*pid)) {
+        assert!(Instant::now() < end, "{pid} {name} outlives the run");
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 0, "temporary files are left");

@@ -209,7 +209,7 @@ impl Session {
                         task.doing(&format!("Linux {release}"));
                         ran.booted.get_or_insert((accel, started.elapsed()));
                     }
-                    Event::Opened { object, programs } => {
+                    Event::Opened { object, programs, .. } => {
                         let wanted: Vec<String> = programs
                             .into_iter()
                             .filter(|program| self.filter.wants(&object, program))

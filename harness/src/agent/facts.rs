@@ -28,8 +28,23 @@ pub(super) struct Given {
     pub(super) attach: Option<Attach>,
 }
 
-/// Collects what goes to the verifier with the program, as it is given in `BPF_PROG_LOAD`.
-pub(super) fn loaded(prepared: &Prepared, program: &Program<'_>, given: Given) -> Result<Loaded, String> {
+/// What the verifier sees of a program, but for the kernel's part.
+pub(super) struct Seen {
+    /// Without maps.
+    pub(super) loaded: Loaded,
+    /// A descriptor of each map that the program uses, in the order of their first use: what map loads in `loaded`
+    /// number.
+    pub(super) maps: Vec<RawFd>,
+}
+
+/// Collects what goes to the verifier with the program, as it is given in `BPF_PROG_LOAD`. `identity` tells maps apart:
+/// two descriptors of one map have the same, and what is no map has none.
+pub(super) fn seen(
+    prepared: &Prepared,
+    program: &Program<'_>,
+    given: Given,
+    identity: &mut dyn FnMut(RawFd) -> Result<Option<u64>, String>,
+) -> Result<Seen, String> {
     let mut ids = Vec::new();
     let mut maps = Vec::new();
     let mut insns: Vec<Insn> = program.insns().iter().map(insn).collect();
@@ -39,14 +54,14 @@ pub(super) fn loaded(prepared: &Prepared, program: &Program<'_>, given: Given) -
         if insn.is_map_load() {
             // libbpf gives the kernel no table of descriptors, so a place in one names no map.
             let named = matches!(insn.src_reg, pseudo::MAP_FD | pseudo::MAP_VALUE);
-            let Some(facts) = named.then(|| map_facts(prepared, insn.imm)).transpose()?.flatten() else {
+            let Some(id) = named.then(|| identity(insn.imm)).transpose()?.flatten() else {
                 // The kernel says this better than we could.
                 insn.imm = -1;
                 continue;
             };
-            let index = ids.iter().position(|id| *id == facts.id).unwrap_or_else(|| {
-                ids.push(facts.id);
-                maps.push(facts.map.clone());
+            let index = ids.iter().position(|known| *known == id).unwrap_or_else(|| {
+                ids.push(id);
+                maps.push(insn.imm);
                 ids.len() - 1
             });
             insn.imm = i32::try_from(index).map_err(|_| "too many maps")?;
@@ -64,18 +79,29 @@ pub(super) fn loaded(prepared: &Prepared, program: &Program<'_>, given: Given) -
     }
     let func_info = func_info(prepared, program)?;
     let exception_callback = exception_callback(prepared, program, &func_info);
-    Ok(Loaded {
+    let loaded = Loaded {
         insns,
         prog_type: given.prog_type,
         expected_attach_type: given.expected_attach_type,
         prog_flags: given.prog_flags,
         attach: given.attach,
-        maps,
+        maps: Vec::new(),
         func_info,
         exception_callback,
         kfuncs: Vec::new(),
         helpers_missing: Vec::new(),
-    })
+    };
+    Ok(Seen { loaded, maps })
+}
+
+/// [`seen`], and what the kernel says of the maps.
+pub(super) fn loaded(prepared: &Prepared, program: &Program<'_>, given: Given) -> Result<Loaded, String> {
+    let mut identity = |fd| Ok(map_facts(prepared, fd)?.map(|facts| facts.id.into()));
+    let Seen { mut loaded, maps } = seen(prepared, program, given, &mut identity)?;
+    for fd in maps {
+        loaded.maps.extend(map_facts(prepared, fd)?.map(|facts| facts.map.clone()));
+    }
+    Ok(loaded)
 }
 
 fn insn(raw: &sys::bpf_insn) -> Insn {
@@ -116,7 +142,14 @@ fn map_facts(prepared: &Prepared, fd: RawFd) -> Result<Option<Arc<MapFacts>>, St
         Err(EBADF | EINVAL) => return Ok(None),
         info => info,
     };
-    let facts = info.and_then(|info| ask_kernel(prepared, fd, &info)).map_err(|errno| {
+    // The kernel cuts names at 15 characters; libbpf knows the whole one, except of a jump table's map.
+    let name = prepared.object.maps().find(|map| map.fd() == fd).map(|map| map.name());
+    let facts = info.and_then(|info| {
+        let name = name.unwrap_or_else(|| name_of(&info));
+        let inner = prepared.inner.get(&name).copied();
+        Ok(MapFacts { id: info.id, map: described(fd, &info, name, inner)? })
+    });
+    let facts = facts.map_err(|errno| {
         libbpf::explain_errno("the kernel does not tell about one of the program's maps", errno)
     })?;
     let facts = Arc::new(facts);
@@ -127,14 +160,19 @@ fn map_facts(prepared: &Prepared, fd: RawFd) -> Result<Option<Arc<MapFacts>>, St
 const EBADF: i32 = 9;
 const EINVAL: i32 = 22;
 
-fn ask_kernel(prepared: &Prepared, fd: RawFd, info: &sys::bpf_map_info) -> Result<MapFacts, i32> {
-    // The kernel cuts names at 15 characters; libbpf knows the whole one, except of a jump table's map.
-    let name = prepared.object.maps().find(|map| map.fd() == fd).map(|map| map.name());
-    let name = name.unwrap_or_else(|| {
-        info.name.iter().take_while(|c| **c != 0).map(|c| char::from(c.cast_unsigned())).collect()
-    });
+/// What the kernel says of the map with this descriptor. It knows no `name` in full, and no shape of maps `inner`.
+pub(super) fn ask_kernel(fd: RawFd, name: Option<String>, inner: Option<MapShape>) -> Result<Map, i32> {
+    let info = libbpf::map_info(fd)?;
+    let name = name.unwrap_or_else(|| name_of(&info));
+    described(fd, &info, name, inner)
+}
+
+fn name_of(info: &sys::bpf_map_info) -> String {
+    info.name.iter().take_while(|c| **c != 0).map(|c| char::from(c.cast_unsigned())).collect()
+}
+
+fn described(fd: RawFd, info: &sys::bpf_map_info, name: String, inner: Option<MapShape>) -> Result<Map, i32> {
     let frozen = is_frozen(fd);
-    let inner = prepared.inner.get(&name).copied();
     let direct = info.type_ == sys::BPF_MAP_TYPE_ARRAY && info.max_entries == 1;
     let rdonly_value = (frozen && direct && info.map_flags & sys::BPF_F_RDONLY_PROG != 0)
         .then(|| libbpf::array_entry(fd, 0, info.value_size as usize))
@@ -142,7 +180,7 @@ fn ask_kernel(prepared: &Prepared, fd: RawFd, info: &sys::bpf_map_info) -> Resul
     let insn_array = (info.type_ == sys::BPF_MAP_TYPE_INSN_ARRAY)
         .then(|| insn_offsets(fd, info.max_entries, info.value_size))
         .transpose()?;
-    let map = Map {
+    Ok(Map {
         name,
         map_type: info.type_,
         shape: MapShape { key_size: info.key_size, value_size: info.value_size },
@@ -152,8 +190,7 @@ fn ask_kernel(prepared: &Prepared, fd: RawFd, info: &sys::bpf_map_info) -> Resul
         inner,
         rdonly_value,
         insn_array,
-    };
-    Ok(MapFacts { id: info.id, map })
+    })
 }
 
 /// The offset of every entry, the first word of `struct bpf_insn_array_value`. When a program is loaded with

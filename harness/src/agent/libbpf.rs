@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use libbpf_sys as sys;
+use nix::libc;
 use std::{
     cell::RefCell,
     ffi::{CStr, CString, c_char, c_int, c_void},
@@ -236,12 +237,6 @@ pub(super) struct Program<'a> {
     object: &'a Object,
 }
 
-/// The function or line records of a program as libbpf passes them to the kernel.
-pub(super) struct Records {
-    pub(super) start: *const c_void,
-    pub(super) count: u32,
-}
-
 impl<'a> Program<'a> {
     pub(super) fn object(&self) -> &'a Object {
         self.object
@@ -300,14 +295,33 @@ impl<'a> Program<'a> {
         }
     }
 
-    pub(super) fn line_info(&self) -> Records {
-        // SAFETY: see `name`.
+    /// The program's line records, and its function records as bytes; none where the kernel has not taken the
+    /// object's BTF.
+    pub(super) fn debug_info(&self) -> Option<DebugInfo<'a>> {
+        let btf = self.object.btf()?.fd()?;
+        let functions = self.func_info();
+        // SAFETY: the records are plain integers without padding, and as many as libbpf says; of the lines as of
+        // the functions in `func_info`.
         unsafe {
-            Records {
-                start: sys::bpf_program__line_info(self.program.as_ptr()).cast(),
-                count: sys::bpf_program__line_info_cnt(self.program.as_ptr()),
-            }
+            let lines = sys::bpf_program__line_info(self.program.as_ptr()).cast::<u8>();
+            let count = sys::bpf_program__line_info_cnt(self.program.as_ptr()) as usize;
+            Some(DebugInfo {
+                btf,
+                functions: std::slice::from_raw_parts(functions.as_ptr().cast(), size_of_val(functions)),
+                lines: if lines.is_null() {
+                    &[]
+                } else {
+                    std::slice::from_raw_parts(lines, count * size_of::<sys::bpf_line_info>())
+                },
+            })
         }
+    }
+
+    /// [`Program::insns`] as bytes, 8 each.
+    pub(super) fn insn_bytes(&self) -> &'a [u8] {
+        let insns = self.insns();
+        // SAFETY: instructions are plain integers without padding.
+        unsafe { std::slice::from_raw_parts(insns.as_ptr().cast(), size_of_val(insns)) }
     }
 
     /// The address that identifies the program within its object, as found in the shadow of a `struct_ops` map.
@@ -485,15 +499,32 @@ impl Drop for Btf<'_> {
     }
 }
 
-/// What goes with a program to the kernel, besides the instructions.
+/// Everything that `BPF_PROG_LOAD` is given, but for the log.
+#[derive(Clone, Copy)]
 pub(super) struct LoadOptions<'a> {
+    pub(super) name: &'a CStr,
     pub(super) prog_type: u32,
     pub(super) expected_attach_type: u32,
     pub(super) prog_flags: u32,
     pub(super) attach_btf_id: u32,
     pub(super) attach_prog_fd: Option<RawFd>,
     pub(super) license: &'a CStr,
+    pub(super) kernel_version: u32,
+    /// 8 bytes each.
+    pub(super) insns: &'a [u8],
+    /// None where the kernel has not taken the object's BTF.
+    pub(super) debug_info: Option<DebugInfo<'a>>,
     pub(super) log_level: u32,
+}
+
+/// What BTF tells of a program.
+#[derive(Clone, Copy)]
+pub(super) struct DebugInfo<'a> {
+    pub(super) btf: RawFd,
+    /// Records of `struct bpf_func_info`.
+    pub(super) functions: &'a [u8],
+    /// Records of `struct bpf_line_info`.
+    pub(super) lines: &'a [u8],
 }
 
 /// How the kernel answered `BPF_PROG_LOAD`.
@@ -504,14 +535,12 @@ pub(super) struct LoadAnswer {
 }
 
 /// `bpf_prog_load`, once: -EAGAIN is the caller's to deal with.
-pub(super) fn prog_load(program: &Program<'_>, options: &LoadOptions<'_>, log: &mut [u8]) -> LoadAnswer {
-    let name = CString::new(program.name()).unwrap_or_default();
-    let insns = program.insns();
+pub(super) fn prog_load(options: &LoadOptions<'_>, log: &mut [u8]) -> LoadAnswer {
     let mut opts = sys::bpf_prog_load_opts {
         sz: size_of::<sys::bpf_prog_load_opts>() as sys::size_t,
         expected_attach_type: options.expected_attach_type,
         prog_flags: options.prog_flags,
-        kern_version: program.object().kernel_version(),
+        kern_version: options.kernel_version,
         attach_btf_id: options.attach_btf_id,
         attach_prog_fd: options.attach_prog_fd.and_then(|fd| u32::try_from(fd).ok()).unwrap_or(0),
         log_level: options.log_level,
@@ -522,34 +551,84 @@ pub(super) fn prog_load(program: &Program<'_>, options: &LoadOptions<'_>, log: &
         opts.log_size = u32::try_from(log.len()).unwrap_or(u32::MAX);
         opts.log_buf = log.as_mut_ptr().cast();
     }
-    if let Some(fd) = program.object().btf().and_then(|btf| btf.fd()) {
-        let (funcs, lines) = (program.func_info(), program.line_info());
-        opts.prog_btf_fd = u32::try_from(fd).unwrap_or(0);
-        if !funcs.is_empty() {
-            opts.func_info = funcs.as_ptr().cast();
-            opts.func_info_cnt = u32::try_from(funcs.len()).unwrap_or(0);
+    if let Some(DebugInfo { btf, functions, lines }) = options.debug_info {
+        let count = |records: &[u8], size| u32::try_from(records.len() / size).unwrap_or(0);
+        opts.prog_btf_fd = u32::try_from(btf).unwrap_or(0);
+        if !functions.is_empty() {
+            opts.func_info = functions.as_ptr().cast();
+            opts.func_info_cnt = count(functions, size_of::<sys::bpf_func_info>());
             opts.func_info_rec_size = size_of::<sys::bpf_func_info>() as u32;
         }
-        if !lines.start.is_null() {
-            opts.line_info = lines.start;
-            opts.line_info_cnt = lines.count;
+        if !lines.is_empty() {
+            opts.line_info = lines.as_ptr().cast();
+            opts.line_info_cnt = count(lines, size_of::<sys::bpf_line_info>());
             opts.line_info_rec_size = size_of::<sys::bpf_line_info>() as u32;
         }
     }
-    // SAFETY: every pointer is to memory that is valid during the call and as large as is said beside it.
+    // SAFETY: every pointer is to memory that is valid during the call and as large as is said beside it. The kernel
+    // copies from them, whatever their alignment.
     let fd = unsafe {
         sys::bpf_prog_load(
             options.prog_type,
-            name.as_ptr(),
+            options.name.as_ptr(),
             options.license.as_ptr(),
-            insns.as_ptr(),
-            insns.len() as sys::size_t,
+            options.insns.as_ptr().cast(),
+            (options.insns.len() / size_of::<sys::bpf_insn>()) as sys::size_t,
             &mut opts,
         )
     };
     // SAFETY: a descriptor that libbpf has just returned is nobody else's.
     let result = if fd >= 0 { Ok(unsafe { OwnedFd::from_raw_fd(fd) }) } else { Err(-fd) };
     LoadAnswer { result, log_true_size: opts.log_true_size as usize }
+}
+
+/// `BPF_BTF_LOAD`.
+pub(super) fn btf_load(btf: &[u8]) -> Result<OwnedFd, i32> {
+    let mut opts = sys::bpf_btf_load_opts {
+        sz: size_of::<sys::bpf_btf_load_opts>() as sys::size_t,
+        ..Default::default()
+    };
+    // SAFETY: the bytes are as many as is said.
+    let fd = unsafe { sys::bpf_btf_load(btf.as_ptr().cast(), btf.len() as sys::size_t, &mut opts) };
+    check(fd)?;
+    // SAFETY: as in `prog_load`.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `BPF_MAP_CREATE` as libbpf asked for it, with these descriptors in the place of its own.
+pub(super) fn map_create(
+    attributes: &[u8],
+    btf: Option<RawFd>,
+    inner: Option<RawFd>,
+) -> Result<OwnedFd, i32> {
+    let mut attr = sys::bpf_attr::default();
+    let size = attributes.len().min(size_of::<sys::bpf_attr>());
+    // SAFETY: no more is copied than the structure holds; any bytes are a valid one, and so are its integers.
+    unsafe {
+        ptr::copy_nonoverlapping(attributes.as_ptr(), ptr::from_mut(&mut attr).cast::<u8>(), size);
+        let fd = |fd: Option<RawFd>| fd.and_then(|fd| u32::try_from(fd).ok()).unwrap_or(0);
+        attr.__bindgen_anon_1.btf_fd = fd(btf);
+        attr.__bindgen_anon_1.inner_map_fd = fd(inner);
+    }
+    // SAFETY: the structure is valid during the call and at least as large as is said; it holds no pointer.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, sys::BPF_MAP_CREATE, ptr::from_mut(&mut attr), size) };
+    if fd < 0 {
+        return Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0));
+    }
+    // SAFETY: as in `prog_load`; the kernel gives descriptors that fit.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// `bpf_map_update_elem`; key and value have at least the sizes that the map has.
+pub(super) fn map_update(map: RawFd, key: &[u8], value: &[u8], flags: u64) -> Result<(), i32> {
+    // SAFETY: key and value are valid during the call; whoever sends them sends what the map's creation said.
+    check(unsafe { sys::bpf_map_update_elem(map, key.as_ptr().cast(), value.as_ptr().cast(), flags) })
+}
+
+/// `bpf_map_freeze`.
+pub(super) fn map_freeze(map: RawFd) -> Result<(), i32> {
+    // SAFETY: a plain call.
+    check(unsafe { sys::bpf_map_freeze(map) })
 }
 
 /// `bpf_map_get_info_by_fd`.

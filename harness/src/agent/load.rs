@@ -12,13 +12,13 @@ use crate::protocol::Stop;
 use libbpf_sys as sys;
 use livediff_capture::{Attach, Loaded, Verdict};
 use std::{
-    ffi::CStr,
+    ffi::{CStr, CString},
     io,
     os::fd::{AsRawFd, OwnedFd},
 };
 
 /// Level 2 tells everything; `BPF_LOG_FIXED` (8) keeps the beginning when the buffer is full.
-const LOG_LEVEL: u32 = 2 | 8;
+pub(super) const LOG_LEVEL: u32 = 2 | 8;
 /// How much of a buffer is kept in memory from one load to the next, in bytes.
 const KEPT: usize = 4 << 20;
 /// How much of a log is sent beyond what is wanted, in bytes.
@@ -30,14 +30,13 @@ const ATTEMPTS: u32 = 4;
 
 /// The buffer that the kernel writes the log of one thread's loads to.
 pub(super) struct LogBuffer {
-    /// As large as it may be: what no log has reached takes no memory. All zero beyond what the last load wrote.
+    /// As large as it may be: what no log has reached takes no memory.
     bytes: Vec<u8>,
     stopper: Option<Stopper>,
     /// The line before the last ones that are wanted.
     marker: Option<String>,
+    /// Bytes of the last load's log.
     used: usize,
-    /// Bytes that the last load may have written: the longest that its log was, and the NUL behind it.
-    written: usize,
 }
 
 /// How a load went.
@@ -54,7 +53,7 @@ impl LogBuffer {
     pub(super) fn new(size: usize, stop: Option<Stop>) -> io::Result<LogBuffer> {
         let marker = stop.as_ref().map(|stop| stop.marker.clone());
         let stopper = stop.map(|stop| Stopper::new(stop.after)).transpose()?;
-        Ok(LogBuffer { bytes: vec![0; size.max(1 << 16)], used: 0, written: 0, stopper, marker })
+        Ok(LogBuffer { bytes: vec![0; size.max(1 << 16)], used: 0, stopper, marker })
     }
 
     /// The log of the last load.
@@ -64,24 +63,21 @@ impl LogBuffer {
 
     /// Gives back what an unusually long log needed.
     pub(super) fn shrink(&mut self) {
-        if self.written > KEPT {
+        if self.used > KEPT {
             let size = self.bytes.len();
             self.bytes = Vec::new();
             self.bytes = vec![0; size];
-            self.written = 0;
         }
-        self.clear();
+        self.used = 0;
     }
 
-    /// Runs a load into the empty buffer, with the stopper at its side if there is one and it `may_stop`.
+    /// Runs a load into the buffer, with the stopper at its side if there is one and it `may_stop`.
     fn run(&mut self, may_stop: bool, load: impl FnOnce(&mut [u8]) -> LoadAnswer) -> Load {
-        self.clear();
         let bytes = &mut self.bytes;
         let (LoadAnswer { result, log_true_size }, told_to_stop) = match &mut self.stopper {
             Some(stopper) if may_stop => stopper.run(|| load(bytes)),
             _ => (load(bytes), false),
         };
-        self.written = log_true_size.saturating_add(1);
         self.set_used(log_true_size);
         Load { result, told_to_stop, cut: log_true_size > self.bytes.len() }
     }
@@ -108,59 +104,61 @@ impl LogBuffer {
         }
     }
 
-    /// Zeroes what the load before has written.
-    fn clear(&mut self) {
-        let written = self.written.min(self.bytes.len());
-        self.bytes[..written].fill(0);
-        self.written = 0;
-        self.used = 0;
-    }
-
-    /// Notes how much of the buffer the kernel has written: up to the first NUL.
+    /// Notes how much of the buffer is the log: up to the NUL behind it. Of `true_size` bytes the kernel has written, at
+    /// times, more than it left standing.
     fn set_used(&mut self, true_size: usize) {
         let written = self.bytes.get(..true_size.min(self.bytes.len())).unwrap_or_default();
         self.used = CStr::from_bytes_until_nul(written).map_or(written.len(), CStr::count_bytes);
     }
 }
 
-/// Where the `lines` lines after the line with the marker end.
+/// Where the `lines` lines after the line with the marker end. The marker is looked for from the end: where a load was
+/// stopped, little follows the lines.
 fn end_of_lines(text: &[u8], marker: &[u8], lines: usize) -> Option<usize> {
-    let at = text.windows(marker.len().max(1)).position(|window| window == marker)?;
+    let first = marker.first()?;
+    let mut before = text;
+    let at = loop {
+        let at = before.iter().rposition(|byte| byte == first)?;
+        if text.get(at..)?.starts_with(marker) {
+            break at;
+        }
+        before = before.get(..at)?;
+    };
     let newlines = text.get(at..)?.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     newlines.map(|(offset, _)| at + offset + 1).nth(lines)
 }
 
 /// The kernel's answer, beside the log.
 pub(super) struct Answer {
-    pub(super) loaded: Loaded,
     pub(super) verdict: Verdict,
     pub(super) errno: i32,
     pub(super) truncated: bool,
 }
 
 /// Loads the program. The error says why it cannot be given to the kernel at all.
-pub(super) fn load(prepared: &Prepared, ready: &Ready, log: &mut LogBuffer) -> Result<Answer, String> {
-    let number = ready.number as usize;
-    let program = prepared.object.program(number).ok_or("the object has no such program")?;
-    let Kind { prog_type, expected_attach_type, prog_flags, target } =
-        Kind::resolve(prepared, ready, &program)?;
-    let given = facts::Given { prog_type, expected_attach_type, prog_flags, attach: target.attach };
-    let loaded = facts::loaded(prepared, &program, given)?;
-    // A 64-bit load takes two slots and one line.
-    let lines = loaded.insns.len() - loaded.insns.iter().filter(|insn| insn.is_ldimm64()).count();
-    let options = LoadOptions {
-        prog_type,
-        expected_attach_type,
-        prog_flags,
-        attach_btf_id: target.btf_id,
-        attach_prog_fd: target.program.as_ref().map(|program| program.as_raw_fd()),
-        license: &prepared.license,
-        log_level: LOG_LEVEL,
-    };
+pub(super) fn load(
+    prepared: &Prepared,
+    ready: &Ready,
+    log: &mut LogBuffer,
+) -> Result<(Loaded, Answer), String> {
+    let program = prepared.object.program(ready.number as usize).ok_or("the object has no such program")?;
+    let kind = Kind::resolve(prepared, ready, &program)?;
+    let loaded = facts::loaded(prepared, &program, kind.given())?;
+    let name = CString::new(program.name()).unwrap_or_default();
+    let answer = ask(&kind.options(prepared, &program, &name), lines(&loaded), log);
+    Ok((loaded, answer))
+}
+
+/// How many lines the verifier's tables of the program's instructions have: a 64-bit load takes two slots and one line.
+pub(super) fn lines(loaded: &Loaded) -> usize {
+    loaded.insns.len() - loaded.insns.iter().filter(|insn| insn.is_ldimm64()).count()
+}
+
+/// Asks the kernel to load a program of so many lines.
+pub(super) fn ask(options: &LoadOptions<'_>, lines: usize, log: &mut LogBuffer) -> Answer {
     let (mut attempts, mut may_stop) = (ATTEMPTS, true);
     let (result, stopped, truncated) = loop {
-        let Load { result, told_to_stop, cut } =
-            log.run(may_stop, |bytes| libbpf::prog_load(&program, &options, bytes));
+        let Load { result, told_to_stop, cut } = log.run(may_stop, |bytes| libbpf::prog_load(options, bytes));
         match result {
             // Where the buffer was full before the load was stopped, its error hides the one of the stop.
             Err(EAGAIN | ENOSPC) if told_to_stop && log.wanted(lines).is_some() => break (result, true, cut),
@@ -168,8 +166,8 @@ pub(super) fn load(prepared: &Prepared, ready: &Ready, log: &mut LogBuffer) -> R
             Err(EAGAIN) if attempts > 0 => attempts -= 1,
             // The error is the log's, and hides the verdict.
             Err(ENOSPC) if cut => {
-                let silent = LoadOptions { log_level: 0, ..options };
-                break (libbpf::prog_load(&program, &silent, &mut []).result, false, cut);
+                let silent = LoadOptions { log_level: 0, ..*options };
+                break (libbpf::prog_load(&silent, &mut []).result, false, cut);
             }
             _ => break (result, false, cut),
         }
@@ -180,11 +178,11 @@ pub(super) fn load(prepared: &Prepared, ready: &Ready, log: &mut LogBuffer) -> R
         Err(errno) => (Verdict::Rejected, errno),
     };
     let truncated = log.cut(lines) || truncated;
-    Ok(Answer { loaded, verdict, errno, truncated })
+    Answer { verdict, errno, truncated }
 }
 
 /// As what a program is loaded.
-struct Kind {
+pub(super) struct Kind {
     prog_type: u32,
     expected_attach_type: u32,
     prog_flags: u32,
@@ -192,8 +190,40 @@ struct Kind {
 }
 
 impl Kind {
+    /// What is given to the kernel beside the program itself.
+    pub(super) fn given(&self) -> facts::Given {
+        facts::Given {
+            prog_type: self.prog_type,
+            expected_attach_type: self.expected_attach_type,
+            prog_flags: self.prog_flags,
+            attach: self.target.attach.clone(),
+        }
+    }
+
+    /// Everything that is given to the kernel, with the whole log asked for.
+    pub(super) fn options<'a>(
+        &'a self,
+        prepared: &'a Prepared,
+        program: &Program<'a>,
+        name: &'a CStr,
+    ) -> LoadOptions<'a> {
+        LoadOptions {
+            name,
+            prog_type: self.prog_type,
+            expected_attach_type: self.expected_attach_type,
+            prog_flags: self.prog_flags,
+            attach_btf_id: self.target.btf_id,
+            attach_prog_fd: self.target.program.as_ref().map(|program| program.as_raw_fd()),
+            license: &prepared.license,
+            kernel_version: prepared.object.kernel_version(),
+            insns: program.insn_bytes(),
+            debug_info: program.debug_info(),
+            log_level: LOG_LEVEL,
+        }
+    }
+
     /// What the section says; else what the context of the program says.
-    fn resolve(prepared: &Prepared, ready: &Ready, program: &Program<'_>) -> Result<Kind, String> {
+    pub(super) fn resolve(prepared: &Prepared, ready: &Ready, program: &Program<'_>) -> Result<Kind, String> {
         let prog_type = program.prog_type();
         let guessed = |Guess { prog_type, expected_attach_type }| Kind {
             prog_type,
@@ -282,16 +312,19 @@ fn extended(prepared: &Prepared, program: &Program<'_>, name: &str) -> Result<Ta
             continue;
         }
         let Ok(target) = Target::resolve(prepared, ready, &other) else { continue };
-        let options = LoadOptions {
+        let kind = Kind {
             prog_type: other.prog_type(),
             expected_attach_type: expected_attach_type(&other),
             prog_flags: other.flags() | section_flags(&other),
-            attach_btf_id: target.btf_id,
-            attach_prog_fd: None,
-            license: &prepared.license,
-            log_level: 0,
+            target,
         };
-        let Ok(fd) = libbpf::prog_load(&other, &options, &mut []).result else { continue };
+        let name_of_other = CString::new(other.name()).unwrap_or_default();
+        let options = LoadOptions {
+            log_level: 0,
+            attach_prog_fd: None,
+            ..kind.options(prepared, &other, &name_of_other)
+        };
+        let Ok(fd) = libbpf::prog_load(&options, &mut []).result else { continue };
         let Some(btf_id) = libbpf::prog_btf_function(&fd, name) else { continue };
         let attach = Attach {
             name: name.to_string(),

@@ -35,7 +35,6 @@ pub(super) struct Ready {
 
 /// An object, or a part of one, whose programs are relocated and whose maps exist.
 pub(super) struct Prepared {
-    pub(super) id: u32,
     pub(super) object: Object,
     pub(super) license: CString,
     pub(super) programs: Vec<Ready>,
@@ -71,6 +70,10 @@ fn open_bytes(request: &Request, bytes: &[u8]) -> Result<Object, String> {
 }
 
 impl Opened {
+    pub(super) fn object(&self) -> &Object {
+        &self.object
+    }
+
     /// Every program's name, in the order by which programs are numbered.
     pub(super) fn program_names(&self) -> Vec<String> {
         self.object.programs().map(|program| program.name()).collect()
@@ -355,7 +358,6 @@ impl Prepared {
         }
         let exception_callbacks = exception_callbacks(&object);
         let prepared = Prepared {
-            id: request.id,
             object,
             license: CString::new(request.license.replace('\0', "")).unwrap_or_default(),
             programs,

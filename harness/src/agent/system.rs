@@ -10,6 +10,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Has the allocator keep what it has: to give memory back interrupts all processors that the threads run on, which an
+/// emulated machine is slow at.
+#[allow(unsafe_code)]
+pub(super) fn keep_memory() {
+    use nix::libc;
+    // SAFETY: plain calls, made before there are threads.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 512 << 20);
+    }
+}
+
 /// Mounts what libbpf and the agent look into. Only `/dev`, `/proc` and `/sys` must be there.
 pub(super) fn mount_all() -> io::Result<()> {
     let attach = |kind: &str, at: &str| {

@@ -8,17 +8,21 @@
 //! Guests also die and hang by chance, where they are emulated or their host is busy. So no program is blamed for
 //! what happened once: what was in flight is tried once more alone, and to blame if it happens again.
 
+mod prepared;
+
 use super::{
     Accel, Cancel, Event, Object, Options, Outcome, RunError, Work, accel, elf, host_processors, initramfs,
     local,
+    preparers::Preparers,
     vm::{self, FromVm, Machine, Vm},
 };
 use crate::{
     image::Image,
     memory::MemoryFile,
-    protocol::{FromGuest, Stop, ToGuest, VERSION},
+    protocol::{FromGuest, PlannedProgram, Stop, ToGuest, VERSION},
 };
 use livediff_capture::Said;
+use prepared::{Prepared, Symbols};
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     path::PathBuf,
@@ -52,6 +56,7 @@ struct Entry {
     programs: Option<Vec<Program>>,
     /// Nothing more is to be done about it.
     closed: bool,
+    prepared: Prepared,
 }
 
 struct Program {
@@ -112,6 +117,15 @@ pub(super) struct Supervisor<'a> {
     restarts: usize,
     /// Guests in a row that died without a program to blame.
     idle_deaths: usize,
+    /// Who prepares objects on the host, if anybody does.
+    preparers: Option<Preparers>,
+    symbols: Symbols,
+    /// Some object asks for them.
+    symbols_wanted: bool,
+    /// Bytes of prepared objects that are kept.
+    kept: usize,
+    /// Number of the batch.
+    batch: usize,
     cancel: &'a Cancel,
     work: &'a mut dyn Work,
 }
@@ -144,7 +158,14 @@ impl<'a> Supervisor<'a> {
         let machine =
             Machine { qemu: qemu.clone(), kernel, initramfs, vcpus, memory_mib, kernel_args, qemu_args };
         let start = Box::new(move |accel| machine.start(accel));
-        Ok(Supervisor { qemu, vcpus, memory_mib, ..Self::with_start(start, image, options, cancel, work) })
+        let preparers = options.prepare_on_host.then(|| Preparers::start(image, vcpus)).flatten();
+        Ok(Supervisor {
+            qemu,
+            vcpus,
+            memory_mib,
+            preparers,
+            ..Self::with_start(start, image, options, cancel, work)
+        })
     }
 
     fn with_start(
@@ -170,6 +191,11 @@ impl<'a> Supervisor<'a> {
             suspected: HashSet::new(),
             restarts: 0,
             idle_deaths: 0,
+            preparers: None,
+            symbols: Symbols::Unknown,
+            symbols_wanted: false,
+            kept: 0,
+            batch: 0,
             cancel,
             work,
         }
@@ -177,17 +203,37 @@ impl<'a> Supervisor<'a> {
 
     /// Takes the next batch in the place of the one that is done. False if there is none.
     fn take_batch(&mut self) -> bool {
+        let has_preparers = self.preparers.is_some();
         let entry = |object: Object| Entry {
             license: elf::license(&object.bytes),
             object,
             programs: None,
             closed: false,
+            prepared: if has_preparers { Prepared::Open } else { Prepared::InGuest },
         };
         self.entries = self.work.next().into_iter().map(entry).collect();
         self.suspects.clear();
         self.suspected.clear();
         (self.restarts, self.idle_deaths) = (0, 0);
+        self.batch += 1;
+        // They have the time that the guest takes to boot.
+        self.kept = 0;
+        for object in self.unsettled() {
+            self.have_prepared(object);
+        }
         !self.entries.is_empty()
+    }
+
+    /// The objects that have programs without outcome, the largest first: what takes longest is not to be waited for
+    /// alone at the end. Before them the smallest, so that soon there is something to see.
+    fn unsettled(&self) -> Vec<u32> {
+        let unsettled = (0..).zip(&self.entries).filter(|(_, entry)| !entry.is_settled());
+        let mut unsettled: Vec<(u32, usize)> =
+            unsettled.map(|(object, entry)| (object, entry.object.bytes.len())).collect();
+        unsettled.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+        let smallest = unsettled.len().min(1);
+        unsettled.rotate_right(smallest);
+        unsettled.into_iter().map(|(object, _)| object).collect()
     }
 
     /// Does everything.
@@ -498,10 +544,15 @@ struct Session {
     timeout: Duration,
     vcpus: usize,
     window: usize,
+    /// Something was sent.
+    begun: bool,
 }
 
 impl Session {
     fn new(supervisor: &mut Supervisor<'_>) -> Session {
+        if !matches!(supervisor.symbols, Symbols::Unknown) {
+            supervisor.set_symbols(Symbols::Gone);
+        }
         let mut session = Session {
             queue: VecDeque::new(),
             sent: HashMap::new(),
@@ -509,6 +560,7 @@ impl Session {
             timeout: supervisor.timeout,
             vcpus: supervisor.vcpus as usize,
             window: 2 * supervisor.vcpus as usize + 2,
+            begun: false,
         };
         session.fill_queue(supervisor);
         session
@@ -526,12 +578,8 @@ impl Session {
                 self.queue.push_back((item, true));
             }
         }
-        // The largest first: what takes longest is not to be waited for alone at the end.
-        let unsettled = (0..).zip(&supervisor.entries).filter(|(_, entry)| !entry.is_settled());
-        let mut unsettled: Vec<(u32, usize)> =
-            unsettled.map(|(object, entry)| (object, entry.object.bytes.len())).collect();
-        unsettled.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-        self.queue.extend(unsettled.into_iter().map(|(object, _)| (Item { object, program: None }, false)));
+        let unsettled = supervisor.unsettled().into_iter();
+        self.queue.extend(unsettled.map(|object| (Item { object, program: None }, false)));
     }
 
     /// Suspects that have not been tried.
@@ -545,30 +593,94 @@ impl Session {
 
     /// Keeps the guest busy, but never a suspect together with anything else.
     fn send_more(&mut self, supervisor: &mut Supervisor<'_>, vm: &Vm) {
-        while let Some((item, alone)) = self.queue.front().copied() {
+        loop {
+            supervisor.take_prepared(Duration::ZERO);
+            if supervisor.symbols_wanted && matches!(supervisor.symbols, Symbols::Unknown) {
+                supervisor.symbols = Symbols::Asked;
+                vm.send(ToGuest::Symbols, Arc::default());
+            }
             let waiting: usize = self.sent.values().map(|(.., size)| size).sum();
             let watched = self.sent.values().any(|(_, alone, _)| *alone);
-            let full = watched || alone || self.sent.len() >= self.window || waiting >= WAITING_LIMIT;
-            if !self.sent.is_empty() && (full || self.sent.contains_key(&item.object)) {
+            let full = watched || self.sent.len() >= self.window || waiting >= WAITING_LIMIT;
+            if !self.sent.is_empty() && full {
                 return;
             }
-            self.queue.pop_front();
+            let mut next = self.next(supervisor);
+            if next.is_none() && self.sent.is_empty() && !self.queue.is_empty() {
+                // The guest has nothing to do, and waits for the host.
+                supervisor.take_prepared(TICK);
+                next = self.next(supervisor);
+            }
+            let Some((place, (item, alone))) = next.and_then(|place| Some((place, *self.queue.get(place)?)))
+            else {
+                return;
+            };
+            if !self.sent.is_empty() && (alone || self.sent.contains_key(&item.object)) {
+                return;
+            }
+            self.queue.remove(place);
+            if !alone {
+                self.plan(supervisor, item.object);
+            }
             let Some(entry) = supervisor.entries.get(item.object as usize) else { continue };
             if entry.is_settled() {
+                supervisor.set_prepared(item.object, Prepared::InGuest);
                 continue;
             }
             let leave_out =
                 |number: &u32| entry.settled(*number) || item.program.is_some_and(|p| p != *number);
             let programs = entry.programs.as_ref().map_or(0, Vec::len);
-            let message = ToGuest::Object {
-                id: item.object,
-                name: entry.object.name.clone(),
-                license: entry.license.clone(),
-                only: entry.object.only.clone(),
-                skip: (0..).take(programs).filter(leave_out).collect(),
+            let skip = (0..).take(programs).filter(leave_out).collect();
+            let (message, bytes) = match &entry.prepared {
+                // A suspect is given whole, lest what the host did is to blame.
+                Prepared::OnHost(prepared) if !alone => {
+                    (ToGuest::Prepared { id: item.object, skip }, &prepared.parts)
+                }
+                _ => {
+                    let message = ToGuest::Object {
+                        id: item.object,
+                        name: entry.object.name.clone(),
+                        license: entry.license.clone(),
+                        only: entry.object.only.clone(),
+                        skip,
+                    };
+                    (message, &entry.object.bytes)
+                }
             };
-            vm.send(message, Arc::clone(&entry.object.bytes));
-            self.sent.insert(item.object, (item, alone, entry.object.bytes.len()));
+            vm.send(message, Arc::clone(bytes));
+            self.begun = true;
+            self.sent.insert(item.object, (item, alone, bytes.len()));
+        }
+    }
+
+    /// The place in the queue of what is to be sent next: what does not wait for the host, and of that what the guest
+    /// has to prepare, which takes long.
+    fn next(&self, supervisor: &Supervisor<'_>) -> Option<usize> {
+        // Nothing overtakes a suspect.
+        if self.queue.front().is_some_and(|(_, alone)| *alone) {
+            return Some(0);
+        }
+        let mut ready = None;
+        for (place, (item, _)) in self.queue.iter().enumerate().filter(|(_, (_, alone))| !alone) {
+            match supervisor.entries.get(item.object as usize).map(|entry| &entry.prepared) {
+                Some(Prepared::Open | Prepared::Asked | Prepared::WantsSymbols) => {}
+                Some(Prepared::OnHost(_)) if self.begun => ready = ready.or(Some(place)),
+                _ => return Some(place),
+            }
+        }
+        ready
+    }
+
+    /// Takes in what the host knows of an object that it has prepared.
+    fn plan(&mut self, supervisor: &mut Supervisor<'_>, object: u32) {
+        let Some(entry) = supervisor.entries.get_mut(object as usize) else { return };
+        let Prepared::OnHost(prepared) = &mut entry.prepared else { return };
+        let (names, not_loadable) = (prepared.names.take(), std::mem::take(&mut prepared.not_loadable));
+        if let Some(names) = names {
+            opened(supervisor, object, names, true);
+        }
+        for (program, reason) in not_loadable {
+            supervisor.settle(object, program, Outcome::NotLoadable { reason });
         }
     }
 
@@ -583,7 +695,11 @@ impl Session {
                     self.in_flight.insert(Item { object, program }, begun);
                 }
             }
-            FromGuest::Opened { object, programs } => self.opened(supervisor, object, programs),
+            FromGuest::Opened { object, programs } => {
+                if self.sent.contains_key(&object) {
+                    opened(supervisor, object, programs, false);
+                }
+            }
             FromGuest::NotOpened { object, reason } => {
                 self.in_flight.remove(&Item { object, program: None });
                 if self.sent.remove(&object).is_some() {
@@ -597,10 +713,42 @@ impl Session {
             }
             FromGuest::Loaded { object, program, loaded, verdict, errno, truncated } => {
                 self.in_flight.remove(&Item { object, program: Some(program) });
-                let log = String::from_utf8(payload)
-                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-                let said = Said { verdict, errno, log, truncated };
+                let said = Said { verdict, errno, log: text(payload), truncated };
                 supervisor.settle(object, program, Outcome::Loaded(Box::new((*loaded, said))));
+            }
+            FromGuest::Symbols => {
+                if matches!(supervisor.symbols, Symbols::Asked) {
+                    let none = payload.is_empty();
+                    supervisor.set_symbols(if none { Symbols::Gone } else { Symbols::Known(payload.into()) });
+                }
+            }
+            FromGuest::Maps { object, maps } => {
+                if let Some(prepared) = supervisor.on_host(object) {
+                    prepared.maps = maps;
+                }
+            }
+            FromGuest::Unfit { object, .. } => {
+                self.in_flight.remove(&Item { object, program: None });
+                let sent = self.sent.remove(&object);
+                if let Some((item, alone, _)) = sent {
+                    supervisor.set_prepared(object, Prepared::InGuest);
+                    self.queue.push_front((item, alone));
+                }
+            }
+            FromGuest::Answered { object, program, verdict, errno, truncated } => {
+                self.in_flight.remove(&Item { object, program: Some(program) });
+                let Some(prepared) = supervisor.on_host(object) else { return };
+                let Some(PlannedProgram { mut loaded, maps, part, .. }) = prepared.programs.remove(&program)
+                else {
+                    return;
+                };
+                let known = prepared.maps.get(part as usize).map(Vec::as_slice).unwrap_or_default();
+                loaded.maps = maps.iter().filter_map(|place| known.get(*place as usize).cloned()).collect();
+                if loaded.maps.len() != maps.len() {
+                    return;
+                }
+                let said = Said { verdict, errno, log: text(payload), truncated };
+                supervisor.settle(object, program, Outcome::Loaded(Box::new((loaded, said))));
             }
             FromGuest::NotLoadable { object, program, reason } => {
                 self.in_flight.remove(&Item { object, program: Some(program) });
@@ -611,23 +759,11 @@ impl Session {
                     self.in_flight.retain(|item, _| item.object != object);
                     let reason = "the agent gave no result for it".to_string();
                     supervisor.blame(item, &|| Outcome::NotLoadable { reason: reason.clone() });
+                    // What it was made into is not needed any more.
+                    supervisor.set_prepared(object, Prepared::InGuest);
                 }
             }
         }
-    }
-
-    fn opened(&mut self, supervisor: &mut Supervisor<'_>, object: u32, names: Vec<String>) {
-        let Some(entry) = supervisor.entries.get_mut(object as usize) else { return };
-        if entry.programs.is_some() || !self.sent.contains_key(&object) {
-            return;
-        }
-        let only = entry.object.only.as_ref();
-        let unwanted = |name: &String| only.is_some_and(|only| !only.contains(name));
-        let programs =
-            names.iter().map(|name| Program { name: name.clone(), settled: unwanted(name) }).collect();
-        entry.programs = Some(programs);
-        let object = entry.object.name.clone();
-        supervisor.work.event(Event::Opened { object, programs: names });
     }
 
     /// What is in flight for too long.
@@ -641,6 +777,25 @@ impl Session {
         });
         late.map(|(item, _)| *item).collect()
     }
+}
+
+/// The text of a log; what is no UTF-8 in it is replaced.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Notes the programs of an object, the first time that they are told.
+fn opened(supervisor: &mut Supervisor<'_>, object: u32, names: Vec<String>, on_host: bool) {
+    let Some(entry) = supervisor.entries.get_mut(object as usize) else { return };
+    if entry.programs.is_some() {
+        return;
+    }
+    let only = entry.object.only.as_ref();
+    let unwanted = |name: &String| only.is_some_and(|only| !only.contains(name));
+    let programs = names.iter().map(|name| Program { name: name.clone(), settled: unwanted(name) }).collect();
+    entry.programs = Some(programs);
+    let object = entry.object.name.clone();
+    supervisor.work.event(Event::Opened { object, programs: names, on_host });
 }
 
 /// When something began, and the processor time that the guest had had by then.

@@ -1,8 +1,14 @@
 //! The account, with agents that are threads of the test and die, hang or lie where they are told to.
 
 use super::*;
-use crate::{protocol, run::OneBatch};
-use livediff_capture::{Loaded, Verdict};
+use crate::{
+    protocol::{self, Plan},
+    run::{
+        OneBatch,
+        preparers::{Preparation, Request},
+    },
+};
+use livediff_capture::{Loaded, Map, Verdict};
 use std::{
     collections::BTreeMap,
     io::Write,
@@ -20,6 +26,8 @@ enum Does {
     HangOnce,
     Forget,
     Babble,
+    /// What the host has prepared does not do.
+    Refuse,
 }
 
 type Faults = BTreeMap<&'static str, Does>;
@@ -36,9 +44,20 @@ fn serve(mut port: UnixStream, faults: &Faults, once: &AtomicBool) -> std::io::R
     protocol::write(&mut port, &hello, &[])?;
     protocol::read::<ToGuest>(&mut port)?;
     loop {
-        let (message, _) = protocol::read::<ToGuest>(&mut port)?;
-        let ToGuest::Object { id: object, name, only, skip, .. } = message else { return Ok(()) };
+        let (message, payload) = protocol::read::<ToGuest>(&mut port)?;
         let mut send = |message: &FromGuest| protocol::write(&mut port, message, &[]);
+        let (object, name, only, skip) = match message {
+            ToGuest::Object { id, name, only, skip, .. } => (id, name, only, skip),
+            ToGuest::Prepared { id, skip } => {
+                serve_prepared(&mut port, id, &skip, &payload, faults)?;
+                continue;
+            }
+            ToGuest::Symbols => {
+                protocol::write(&mut port, &FromGuest::Symbols, b"0 T a_symbol")?;
+                continue;
+            }
+            ToGuest::Hello { .. } => return Ok(()),
+        };
         let hang = || std::thread::sleep(Duration::from_secs(3));
         send(&FromGuest::Starting { object, program: None })?;
         match faults.get(name.as_str()) {
@@ -66,7 +85,7 @@ fn serve(mut port: UnixStream, faults: &Faults, once: &AtomicBool) -> std::io::R
                 Some(Does::HangOnce) if first() => hang(),
                 Some(Does::Forget) => continue,
                 Some(Does::Babble) => return port.write_all(&[0xff; 64]),
-                Some(Does::DieOnce | Does::HangOnce) | None => {}
+                Some(Does::DieOnce | Does::HangOnce | Does::Refuse) | None => {}
             }
             let loaded = Box::<Loaded>::default();
             let (verdict, errno, truncated) = (Verdict::Accepted, 0, false);
@@ -82,6 +101,78 @@ fn serve(mut port: UnixStream, faults: &Faults, once: &AtomicBool) -> std::io::R
     }
 }
 
+/// What the agent does with an object that the host has prepared; its name is the payload.
+fn serve_prepared(
+    port: &mut UnixStream,
+    object: u32,
+    skip: &[u32],
+    name: &[u8],
+    faults: &Faults,
+) -> std::io::Result<()> {
+    let name = String::from_utf8_lossy(name).into_owned();
+    let mut send = |message: &FromGuest| protocol::write(port, message, b"log");
+    send(&FromGuest::Starting { object, program: None })?;
+    if faults.get(name.as_str()) == Some(&Does::Refuse) {
+        return send(&FromGuest::Unfit { object, reason: "it does not fit".into() });
+    }
+    let map = Map { name: "a map".into(), ..Map::default() };
+    send(&FromGuest::Maps { object, maps: vec![vec![Map::default(), map]] })?;
+    send(&FromGuest::Prepared { object })?;
+    for program in (0..2).filter(|program| !skip.contains(program)) {
+        send(&FromGuest::Starting { object, program: Some(program) })?;
+        if faults.get(format!("{name}{program}").as_str()) == Some(&Does::Die) {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        let (verdict, errno, truncated) = (Verdict::NotRun, 11, false);
+        // The second of two does not count, and neither does one that nobody asked for.
+        for program in [program, program, 77] {
+            send(&FromGuest::Answered { object, program, verdict, errno, truncated })?;
+        }
+    }
+    send(&FromGuest::Finished { object })
+}
+
+/// `a` and `b` are prepared on the host, the last program of each not; of others the host knows nothing.
+fn prepare(request: &Request) -> Preparation {
+    match (request.name.as_str(), &request.symbols) {
+        ("b", None) => Preparation::WantsSymbols,
+        (name @ ("a" | "b"), symbols) => {
+            let program =
+                |number| PlannedProgram { number, loaded: Loaded::default(), maps: vec![1], part: 0 };
+            let plan = Plan {
+                names: (0..3).map(|number| format!("{name}{number}")).collect(),
+                programs: (0..2).map(program).collect(),
+                not_loadable: vec![(2, "the host says so".into())],
+                symbols: symbols.is_some(),
+            };
+            Preparation::Host { plan, parts: name.as_bytes().into() }
+        }
+        _ => Preparation::Guest,
+    }
+}
+
+#[test]
+fn what_the_host_has_prepared_is_not_prepared_in_the_guest() {
+    let [a, b] = objects().try_into().unwrap();
+    let objects = || vec![a.clone(), b.clone(), Object { name: "c".into(), ..a.clone() }];
+    let run = |faults: &[(&'static str, Does)]| {
+        let report = run_prepared(objects(), &faults.iter().copied().collect(), Some(prepare));
+        assert!(report.result.is_ok(), "{:?}", report.result);
+        report
+    };
+    let report = run(&[]);
+    assert_eq!(outcomes(&report), "a0H a1H a2N b0H b1H b2N c0L c1L c2L ");
+    assert!(report.restarts.is_empty());
+    // The guest's kernel does not like it: the guest prepares it, and what is settled stays so.
+    assert_eq!(outcomes(&run(&[("a", Does::Refuse)])), "a0L a1L a2N b0H b1H b2N c0L c1L c2L ");
+    // A program that kills the guest is tried again as the guest prepares it, and so is what needs the symbols of the
+    // guest that died.
+    let report = run(&[("a1", Does::Die)]);
+    let told = outcomes(&report);
+    assert!(told.starts_with("a0H a1C a2N b0") && told.ends_with("b2N c0L c1L c2L "), "{told}");
+    assert!(report.restarts.len() >= 2);
+}
+
 struct Report {
     result: Result<(), RunError>,
     /// Outcome by program, in one letter: loaded, not loadable, crashed, timeout. One letter per outcome.
@@ -92,6 +183,15 @@ struct Report {
 }
 
 fn run_with(objects: Vec<Object>, faults: &Faults) -> Report {
+    run_prepared(objects, faults, None)
+}
+
+/// With somebody who prepares objects on the host.
+fn run_prepared(
+    objects: Vec<Object>,
+    faults: &Faults,
+    prepare: Option<fn(&Request) -> Preparation>,
+) -> Report {
     let image = Image::for_tests();
     let options = Options { accel: Accel::Tcg, timeout: Duration::from_millis(300), ..Options::default() };
     let mut report =
@@ -100,6 +200,8 @@ fn run_with(objects: Vec<Object>, faults: &Faults) -> Report {
     let mut sink = |event| match event {
         Event::Program { program, outcome, .. } => {
             let letter = match outcome {
+                // Only of what the host has prepared does this agent tell a map.
+                Outcome::Loaded(both) if both.0.maps.iter().any(|map| map.name == "a map") => "H",
                 Outcome::Loaded(_) => "L",
                 Outcome::NotLoadable { .. } => "N",
                 Outcome::Crashed { .. } => "C",
@@ -120,8 +222,9 @@ fn run_with(objects: Vec<Object>, faults: &Faults) -> Report {
     });
     let cancel = Cancel::new();
     let mut work = OneBatch { objects, sink: &mut sink };
-    let result = Supervisor::with_start(start, &image, &options, &cancel, &mut work).run();
-    report.result = result;
+    let mut supervisor = Supervisor::with_start(start, &image, &options, &cancel, &mut work);
+    supervisor.preparers = prepare.map(Preparers::for_tests);
+    report.result = supervisor.run();
     report
 }
 
