@@ -117,7 +117,9 @@ impl Run<'_> {
         let Run { config, kernels, .. } = self;
         let Told { done, insns, .. } = told;
         let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let described = |kernel: &Kernel| format!("Linux {}, {}", kernel.image.release, kernel.described());
+        let described = |kernel: &Kernel| {
+            format!("kernel {}: Linux {}, {}", kernel.name, kernel.image.release, kernel.described())
+        };
         let sides = match kernels {
             [kernel] => format!("- {}\n+ the model", described(kernel)),
             [first, second] => format!("- {}\n+ {}", described(first), described(second)),
