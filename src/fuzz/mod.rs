@@ -6,7 +6,7 @@
 //!
 //! A program is made of actions (a pointer is moved, spilled, passed to a helper, ...), weighted anew for each program,
 //! so that some are absent and others abound. What an analysis does is told by its events, put into classes
-//! ([`features`]); of a few candidates the one wins whose classes were seen least so far. Everything depends on the seed
+//! ([`Features`]); of a few candidates the one wins whose classes were seen least so far. Everything depends on the seed
 //! and the number of the program alone.
 
 mod features;
