@@ -3,10 +3,25 @@
 //! The inputs are in `fuzz/regressions/TARGET/`; `scripts/fuzz` finds new ones.
 #![forbid(unsafe_code)]
 
+#[path = "support/elf.rs"]
+mod elf;
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
-use std::{fs, path::Path};
+use elf::{BPF, EXECUTABLE, Elf, Symbol};
+use livediff::{
+    Dialect,
+    bpf::{btf::Btf, kfunc::Kfuncs},
+    loader::{self, OpenError},
+    log,
+};
+use livediff_capture::file::{self, FormatError};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn inputs_that_were_found_by_fuzzing_do_no_harm_any_more() {
@@ -62,4 +77,188 @@ fn arbitrary_programs_are_analysed_alike_with_and_without_a_listener() {
             .collect();
         targets::analysis(&bytes);
     }
+}
+
+/// How long a debug build may take for a refusal on a machine that is busy.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Most memory that this process has had, in bytes.
+fn peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
+
+/// The object is refused as too large, for this reason, and soon.
+#[track_caller]
+fn refused(elf: &Elf, reason: &str) {
+    let bytes = elf.bytes();
+    let begun = Instant::now();
+    let error = loader::open("hostile.bpf.o", &bytes, None).expect_err("it is refused");
+    assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
+    assert!(matches!(&error, OpenError::TooLarge(why) if why.contains(reason)), "{error}");
+}
+
+const EXIT: [u8; 8] = [0x95, 0, 0, 0, 0, 0, 0, 0];
+
+/// A program that calls the first of a chain of functions.
+fn chain(length: usize) -> Elf {
+    let mut elf = Elf::new(BPF);
+    // A call of the function behind this one, and an exit.
+    let call = [0x85, 0x10, 0, 0, 1, 0, 0, 0];
+    let text = [call, EXIT].concat().repeat(length - 1);
+    let text = elf.section("socket", EXECUTABLE, [text, EXIT.to_vec()].concat());
+    for number in 0..length {
+        let size = if number + 1 == length { 8 } else { 16 };
+        elf.function(&format!("f{number}"), text, number as u64 * 16, size);
+    }
+    elf
+}
+
+#[test]
+fn what_an_object_asks_for_is_bounded() {
+    // Real ones pass.
+    let programs = loader::open("chain.bpf.o", &chain(2).bytes(), None).unwrap();
+    assert_eq!(programs[0].loaded.as_ref().map(|loaded| loaded.insns.len()), Ok(3));
+
+    refused(&chain(20_001), "20001 functions");
+    // Each of a number of programs would be given a copy of all of them.
+    refused(&chain(20_000), "20000 programs");
+
+    let mut elf = chain(1);
+    elf.section(".data", 3, vec![0; 1 << 20]);
+    elf.sections.swap(0, 1);
+    elf.symbols[0].section = 2;
+    elf.overlap = 60_000;
+    refused(&elf, "they overlap");
+
+    let mut elf = chain(1);
+    elf.sections[0].data = EXIT.repeat(10_000);
+    elf.symbols = (0..10_000).map(|_| Symbol { size: 80_000, ..elf.symbols[0] }).collect();
+    refused(&elf, "they overlap");
+
+    let mut elf = chain(1);
+    elf.names.extend(vec![b'x'; 1 << 20]);
+    elf.names.push(0);
+    elf.symbols.extend((0..1000).map(|at| Symbol { name: 10 + at, section: 1, ..Symbol::default() }));
+    refused(&elf, "names of its symbols");
+
+    let mut elf = chain(1);
+    for _ in 0..3 {
+        elf.section(".bss", 3, Vec::new());
+    }
+    elf.sections.iter_mut().filter(|section| section.name == ".bss").for_each(|bss| bss.kind = elf::NOBITS);
+    elf.bss = 1 << 29;
+    refused(&elf, "without contents");
+
+    let mut elf = chain(1);
+    for number in 0..5000 {
+        elf.function(&format!("kfunc{number}"), 0, 0, 0);
+        elf.symbols.last_mut().unwrap().info = 1 << 4;
+    }
+    refused(&elf, "5000 symbols of the kernel");
+
+    let mut elf = chain(1);
+    for _ in 0..5000 {
+        elf.section("x", 0, Vec::new());
+    }
+    elf.symbols.resize(1_000_000, Symbol::default());
+    refused(&elf, "too many sections and symbols");
+    assert!(peak() < 2 << 30, "{} bytes of memory", peak());
+}
+
+/// A million symbols and thousands of sections are many, and no reason to refuse an object.
+#[test]
+fn many_symbols_and_sections_are_read_soon() {
+    let mut elf = chain(1);
+    elf.symbols.resize(1_000_000, Symbol { section: 1, ..Symbol::default() });
+    for _ in 0..200 {
+        elf.section("x", 0, Vec::new());
+    }
+    let bytes = elf.bytes();
+    let begun = Instant::now();
+    let programs = loader::open("many.bpf.o", &bytes, None).unwrap();
+    assert_eq!(programs.len(), 1);
+    assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
+}
+
+/// aya-obj links by recursion, and the analysis has to bear whatever comes of it.
+#[test]
+fn a_long_chain_of_calls_does_not_overflow_the_stack() {
+    let mut elf = chain(19_000);
+    // One program; the others are what it calls.
+    elf.sections[0].name = ".text";
+    let call = [0x85, 0x10, 0, 0, 0xff, 0xff, 0xff, 0xff];
+    let program = elf.section("socket", EXECUTABLE, [call, EXIT].concat());
+    elf.function("program", program, 0, 16);
+    // A call of the first function, by a relocation against it (R_BPF_64_32).
+    let index = 1u64 << 32 | 10;
+    let mut relocation = 0u64.to_le_bytes().to_vec();
+    relocation.extend(index.to_le_bytes());
+    let section = elf.section(".relsocket", 0, relocation);
+    elf.relocations = Some((section, program));
+    let programs = loader::open("deep.bpf.o", &elf.bytes(), None).unwrap();
+    let [program] = programs.as_slice() else { panic!("{} programs", programs.len()) };
+    let loaded = program.loaded.as_ref().unwrap();
+    assert_eq!(loaded.insns.len(), 2 + 19_000 * 2 - 1);
+    for dialect in Dialect::ALL {
+        let _ = log::section(loaded, dialect);
+    }
+}
+
+/// The BTF of a kernel may be anybody's too.
+#[test]
+fn a_kernel_whose_types_have_no_end_is_refused() {
+    let (fn_proto, ptr, structure) = (13, 2, 4);
+    let kernel = |types: &[u32]| {
+        let bytes = elf::btf(types, b"\0name\0");
+        let btf = Btf::parse(&bytes).unwrap();
+        let kfuncs = Kfuncs::new(&btf, Dialect::V7_2, None);
+        loader::Kernel::new(&bytes, &btf, &kfuncs).map(drop)
+    };
+    let header = |kind: u32, vlen: u32, size_or_type: u32| [0, kind << 24 | vlen, size_or_type];
+    // A function that takes a pointer to itself.
+    let circle = [&header(fn_proto, 1, 0)[..], &[0, 2], &header(ptr, 0, 1)].concat();
+    // A structure in itself, without a name.
+    let inside = [&header(structure, 1, 8)[..], &[0, 1, 0]].concat();
+    // Each takes the next twice: as many as there are atoms.
+    let tree: Vec<u32> =
+        (1..60).flat_map(|id| [&header(fn_proto, 2, 0)[..], &[0, id + 1, 0, id + 1]].concat()).collect();
+    let tree = [tree, header(fn_proto, 0, 0).to_vec()].concat();
+    // The same through structures.
+    let nest: Vec<u32> = (1..60)
+        .flat_map(|id| [&header(structure, 2, 8)[..], &[0, id + 1, 0, 0, id + 1, 0]].concat())
+        .collect();
+    let nest = [nest, header(structure, 0, 8).to_vec()].concat();
+    for types in [circle, inside, tree, nest] {
+        let error = kernel(&types).unwrap_err();
+        assert!(matches!(&error, OpenError::TooLarge(why) if why.contains("nested without end")), "{error}");
+    }
+    // A structure that points to itself is what lists are made of.
+    let list = [&header(structure, 1, 8)[..], &[1, 2, 0], &header(ptr, 0, 1)].concat();
+    assert_eq!(kernel(&list), Ok(()));
+}
+
+/// What a few bytes of a capture unpack to.
+#[test]
+fn captures_that_unpack_to_too_much_are_refused() {
+    let packed = |text: &mut dyn Iterator<Item = Vec<u8>>| {
+        let mut bytes = b"livediff capture 2\n".to_vec();
+        let mut encoder = zstd::Encoder::new(&mut bytes, 1).unwrap();
+        text.for_each(|part| encoder.write_all(&part).unwrap());
+        encoder.finish().unwrap();
+        bytes
+    };
+    let begun = Instant::now();
+    let bomb = packed(&mut (0..600).map(|_| vec![b' '; 1 << 20]));
+    assert!(bomb.len() < 1 << 20);
+    assert!(matches!(file::decode(&bomb), Err(FormatError::TooLong)));
+    let deep = packed(&mut std::iter::once(vec![b'['; 1 << 20]));
+    assert!(matches!(file::decode(&deep), Err(FormatError::Json(_))));
+    let path = "corpus/captures/corpus/joins/join.bpf.o/join_one_offset_with_none.capture";
+    let capture = file::read(Path::new(path)).unwrap().remove(0);
+    let many = packed(&mut (0..2000).map(|_| serde_json::to_vec(&capture).unwrap()));
+    assert!(matches!(file::decode(&many), Err(FormatError::TooMany)));
+    assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
+    assert!(peak() < 2 << 30, "{} bytes of memory", peak());
 }

@@ -20,6 +20,9 @@ const LAYOUT_HEADER: usize = 32;
 const TYPE_SIZE: usize = 12;
 /// References that the kernel follows from one type (`MAX_RESOLVE_DEPTH`).
 const MAX_RESOLVE_DEPTH: usize = 32;
+/// Most bytes of the names of all types, each counted as often as it is used: a long one that all types share would be
+/// read anew for each.
+const MAX_NAMES: usize = 256 << 20;
 
 /// BTF that cannot be read. Offsets are in bytes from its beginning.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -258,6 +261,7 @@ impl<'a> Btf<'a> {
             None => (1, 0),
         };
         let mut offsets = Vec::with_capacity(types.len() / 32);
+        let mut names = 0_usize;
         let mut at = 0;
         while at < types.len() {
             // Sections lie inside 32-bit lengths, so neither number can overflow.
@@ -271,6 +275,13 @@ impl<'a> Btf<'a> {
             let end = at + TYPE_SIZE + once + each * vlen;
             if end > types.len() {
                 return Err(cut);
+            }
+            let name = word(types, at).filter(|offset| *offset >= start_string);
+            let name = name.and_then(|offset| strings.as_bytes().get((offset - start_string) as usize..));
+            let length = name.and_then(|name| name.iter().position(|byte| *byte == 0)).unwrap_or(0);
+            names = names.saturating_add(length);
+            if names > MAX_NAMES {
+                return Err(BtfError::Strings("the names of types have more than 256 MiB together"));
             }
             offsets.push(u32::try_from(at).map_err(|_| cut)?);
             at = end;

@@ -4,15 +4,12 @@
 //! anything after a `?`), or for one relocation that it cannot do. [`accepted`] gives sections names that it knows,
 //! and takes such relocations out of its sight; which they are, and why, stands in [`Facts`].
 
-use super::OpenError;
+use super::{OpenError, limits};
 use crate::bpf::btf::{Btf, Kind};
 use object::{
     Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SectionKind, SymbolFlags, SymbolKind,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// Longest section that is held in memory although the file does not have it (`.bss`).
-const MAX_BSS: u64 = 1 << 30;
 
 /// A relocation that aya-obj does not do.
 #[derive(Clone, Debug)]
@@ -36,6 +33,8 @@ pub(super) struct Facts {
     pub(super) mappable: HashSet<usize>,
     /// By the name of a function: the structure, the member and its place, of the first `struct_ops` map it is in.
     pub(super) members: HashMap<String, (String, String)>,
+    /// Symbols, of whatever kind.
+    pub(super) symbols: usize,
     /// All externs, in libbpf's order of those of the kernel's symbols: by name.
     pub(super) externs: Vec<String>,
 }
@@ -44,6 +43,7 @@ pub(super) struct Facts {
 pub(super) fn accepted(bytes: &[u8], btf: Option<&Btf<'_>>) -> Result<(Vec<u8>, Facts), OpenError> {
     let failed = |error: object::Error| OpenError::Elf(error.to_string());
     let file = object::read::elf::ElfFile64::<object::LittleEndian>::parse(bytes).map_err(failed)?;
+    limits::check(&file, bytes.len())?;
     let mut facts = Facts::default();
     let mut texts = HashSet::new();
     for section in file.sections() {
@@ -54,11 +54,9 @@ pub(super) fn accepted(bytes: &[u8], btf: Option<&Btf<'_>>) -> Result<(Vec<u8>, 
                 facts.programs.insert(section.index().0, name.to_owned());
             }
         }
-        if section.size() > MAX_BSS {
-            return Err(OpenError::Elf(format!("the section `{name}` has {} bytes", section.size())));
-        }
     }
     for symbol in file.symbols() {
+        facts.symbols += 1;
         let SymbolFlags::Elf { st_other, .. } = symbol.flags() else { continue };
         // STV_INTERNAL and STV_HIDDEN.
         let hidden = matches!(st_other.0 & 3, 1 | 2);
@@ -170,7 +168,7 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 

@@ -16,6 +16,7 @@
 
 mod compare;
 mod elf;
+mod limits;
 mod sections;
 
 pub use compare::{Difference, differences};
@@ -33,6 +34,7 @@ use std::{
     os::fd::RawFd,
     panic::{self, AssertUnwindSafe},
     sync::Once,
+    thread,
 };
 use thiserror::Error;
 
@@ -48,6 +50,9 @@ pub enum OpenError {
     /// Relocation against a kernel's types failed.
     #[error("aya-obj cannot relocate it against the kernel's types: {0}")]
     Core(String),
+    /// Reading it, or the kernel's BTF, would take more memory or time than any honest file asks for.
+    #[error("it is refused, because {0}: no compiler makes such a file")]
+    TooLarge(String),
     /// It has CO-RE relocations, and no kernel was given.
     #[error("it is to be relocated against a kernel's types (CO-RE), so name a kernel with --kernel")]
     NeedsKernel,
@@ -63,6 +68,7 @@ pub struct Kernel<'a> {
 impl<'a> Kernel<'a> {
     /// A kernel from its BTF (`bytes`, and the same read) and its functions.
     pub fn new(bytes: &[u8], btf: &'a Btf<'a>, kfuncs: &'a Kfuncs<'a>) -> Result<Kernel<'a>, OpenError> {
+        limits::check_kernel(btf)?;
         // The host's byte order; only little-endian hosts are supported.
         let types = guarded(|| aya_obj::btf::Btf::parse(bytes, Default::default()))
             .map_err(|reason| OpenError::Aya(format!("the kernel's BTF: {reason}")))?;
@@ -82,14 +88,31 @@ pub struct Program {
 }
 
 /// Opens an object for a kernel. `name` is its path; libbpf names maps after it. Programs come in libbpf's order.
+///
+/// What the object asks for is bounded, see `limits`; the work is done on a thread with a stack for it.
 pub fn open(name: &str, bytes: &[u8], kernel: Option<&Kernel<'_>>) -> Result<Vec<Program>, OpenError> {
+    thread::scope(|threads| {
+        let opener = thread::Builder::new().name("loader".into()).stack_size(limits::STACK);
+        let opened = opener.spawn_scoped(threads, || open_here(name, bytes, kernel));
+        let opened =
+            opened.map_err(|error| OpenError::Aya(format!("there is no thread to do it on: {error}")))?;
+        // A panic is one of this crate's own.
+        opened.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+    })
+}
+
+fn open_here(name: &str, bytes: &[u8], kernel: Option<&Kernel<'_>>) -> Result<Vec<Program>, OpenError> {
     let btf_bytes = section(bytes, ".BTF")?;
     let btf = match &btf_bytes {
         Some(bytes) => Some(Btf::parse(bytes).map_err(|error| OpenError::Elf(error.to_string()))?),
         None => None,
     };
     let (accepted, facts) = elf::accepted(bytes, btf.as_ref())?;
+    if let Some(ext) = section(bytes, ".BTF.ext")? {
+        limits::check_core(&ext)?;
+    }
     let mut object = guarded(|| aya_obj::Object::parse(&accepted)).map_err(OpenError::Aya)?;
+    limits::check_linking(&object, facts.symbols)?;
     match kernel {
         Some(kernel) => {
             guarded(|| object.relocate_btf(&kernel.types)).map_err(OpenError::Core)?;
@@ -153,6 +176,7 @@ fn settle(
     kernel: Option<&Kernel<'_>>,
 ) -> Vec<String> {
     let mut reasons = Vec::new();
+    let mut symbols = Symbols { object: btf, kernel, known: HashMap::new() };
     for ((section, offset), left) in &facts.left {
         let function = object.functions.range_mut((*section, 0)..=(*section, *offset)).next_back();
         let Some((_, function)) = function else { continue };
@@ -163,7 +187,7 @@ fn settle(
         };
         let outcome = match left {
             Left::Refused(reason) => Err(reason.clone()),
-            Left::Extern { name, weak } => settle_extern(insns, name, *weak, facts, btf, kernel),
+            Left::Extern { name, weak } => settle_extern(insns, name, *weak, facts, &mut symbols),
         };
         if let (Err(reason), Some(first)) = (outcome, insns.first_mut()) {
             first.code = UNSETTLED;
@@ -175,21 +199,43 @@ fn settle(
     reasons
 }
 
+/// Finds symbols of the kernel, each once: an object may use one a million times, and all types are looked through.
+struct Symbols<'a> {
+    object: Option<&'a Btf<'a>>,
+    kernel: Option<&'a Kernel<'a>>,
+    /// By whether it is looked for in the kernel and whether as a function, and by name.
+    known: HashMap<(bool, bool, String), Option<u32>>,
+}
+
+impl Symbols<'_> {
+    /// The variable of that name in the object's BTF.
+    fn variable(&mut self, name: &str) -> Option<u32> {
+        let object = self.object?;
+        *self.known.entry((false, false, name.to_owned())).or_insert_with(|| object.find(name, Kind::Var))
+    }
+
+    /// The function or variable in the kernel's BTF; nothing at all if there is no kernel.
+    fn in_kernel(&mut self, name: &str, kind: Kind) -> Option<Option<u32>> {
+        let btf = self.kernel?.btf;
+        let key = (true, kind == Kind::Func, name.to_owned());
+        Some(*self.known.entry(key).or_insert_with(|| btf.find(name, kind)))
+    }
+}
+
 /// Resolves the use of a kernel symbol (`bpf_object__resolve_externs`).
 fn settle_extern(
     insns: &mut [bpf_insn],
     name: &str,
     weak: bool,
     facts: &Facts,
-    btf: Option<&Btf<'_>>,
-    kernel: Option<&Kernel<'_>>,
+    symbols: &mut Symbols<'_>,
 ) -> Result<(), String> {
     let plain = name.split("___").next().filter(|plain| !plain.is_empty()).unwrap_or(name);
     let needs = || format!("it uses `{name}` of the kernel, so name a kernel with --kernel");
     let missing = || format!("the kernel's BTF has no `{name}`; modules are not looked at");
     let first = insns.first_mut().ok_or("a relocation lies outside of its function")?;
     if first.code == 0x85 {
-        let id = kernel.ok_or_else(needs)?.btf.find(plain, Kind::Func);
+        let id = symbols.in_kernel(plain, Kind::Func).ok_or_else(needs)?;
         match id {
             Some(id) => {
                 first.set_src_reg(pseudo::KFUNC_CALL);
@@ -210,17 +256,17 @@ fn settle_extern(
     if name.starts_with("CONFIG_") || name.starts_with("LINUX_") {
         return Err(format!("it asks the running kernel for its configuration (`{name}`)"));
     }
-    let kind =
-        if btf.is_some_and(|btf| btf.find(name, Kind::Var).is_some()) { Kind::Var } else { Kind::Func };
-    if kind == Kind::Var {
+    let variable = symbols.variable(name);
+    let kind = if variable.is_some() { Kind::Var } else { Kind::Func };
+    if let Some(id) = variable {
         // Without a type, libbpf puts in the address.
-        let variable = btf.and_then(|btf| btf.type_by_id(btf.find(name, Kind::Var)?));
-        let typed = variable.and_then(|variable| btf?.skip_modifiers(variable.size_or_type));
+        let variable = symbols.object.and_then(|btf| btf.type_by_id(id));
+        let typed = variable.and_then(|variable| symbols.object?.skip_modifiers(variable.size_or_type));
         if typed.is_none_or(|ty| ty.kind == Kind::Void) {
             return Err(format!("it uses the address of `{name}`, which only a running kernel has"));
         }
     }
-    let id = kernel.ok_or_else(needs)?.btf.find(plain, kind);
+    let id = symbols.in_kernel(plain, kind).ok_or_else(needs)?;
     let (src, imm) = match id {
         Some(id) => (pseudo::BTF_ID, id.cast_signed()),
         None if weak => (0, 0),

@@ -29,6 +29,8 @@ pub const VERSION: u32 = 2;
 pub const EXTENSION: &str = "capture";
 /// Most bytes of JSON that a file may decompress to: the longest log that the kernel takes, four times over.
 pub const MAX_JSON: u64 = 256 << 20;
+/// Most captures in a file: kernels that one program was loaded into.
+pub const MAX_CAPTURES: usize = 1000;
 /// Most instruction slots of a program: the kernel refuses longer ones (`BPF_COMPLEXITY_LIMIT_INSNS`).
 pub const MAX_INSNS: usize = 1_000_000;
 
@@ -88,6 +90,9 @@ pub enum FormatError {
     /// More instructions than any kernel takes.
     #[error("{0} instructions; no kernel takes more than {MAX_INSNS}")]
     TooManyInsns(usize),
+    /// More kernels than there are.
+    #[error("more than {MAX_CAPTURES} captures, the most that a file may hold")]
+    TooMany,
     /// There is no capture in the file.
     #[error("no capture in it")]
     Empty,
@@ -122,6 +127,9 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Capture>, FormatError> {
     let mut captures: Vec<Capture> = Vec::new();
     for capture in serde_json::Deserializer::from_slice(&json).into_iter() {
         captures.push(capture?);
+        if captures.len() > MAX_CAPTURES {
+            return Err(FormatError::TooMany);
+        }
     }
     check(&captures)?;
     Ok(captures)
