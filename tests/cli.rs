@@ -14,6 +14,10 @@ mod bisect;
 mod ci;
 #[path = "cli/compare.rs"]
 mod compare;
+#[path = "support/elf.rs"]
+mod elf;
+#[path = "cli/faults.rs"]
+mod faults;
 #[path = "cli/kernels.rs"]
 mod kernels;
 #[path = "cli/reduce.rs"]

@@ -178,7 +178,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Agent {
     fn send(&self, message: &FromGuest, payload: &[u8]) -> io::Result<()> {
-        protocol::write(&mut &**lock(&self.port), message, payload)
+        let port = lock(&self.port);
+        match protocol::write(&mut &**port, message, payload) {
+            // Nothing was sent of it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                let reason = "what there is to tell of it is more than can be told".to_string();
+                let instead = match message {
+                    FromGuest::Opened { object, .. } => FromGuest::NotOpened { object: *object, reason },
+                    FromGuest::Maps { object, .. } => FromGuest::Unfit { object: *object, reason },
+                    FromGuest::Loaded { object, program, .. } => {
+                        FromGuest::NotLoadable { object: *object, program: *program, reason }
+                    }
+                    _ => return Err(error),
+                };
+                protocol::write(&mut &**port, &instead, &[])
+            }
+            sent => sent,
+        }
     }
 
     fn load_until_end(&self, log_limit: usize, stop: Option<protocol::Stop>) -> io::Result<()> {

@@ -163,7 +163,8 @@ pub fn build(request: &Request, cancel: &Cancel, sink: &dyn Fn(Step<'_>)) -> Res
     let origin = match &request.source {
         Source::Tree(path) => Origin::tree(path)?,
         Source::Package(series) => {
-            let tarball = Store::open()?.source(series, &|text| sink(Step::Note(text)))?;
+            let tarball =
+                Store::open()?.cancelled_by(cancel).source(series, &|text| sink(Step::Note(text)))?;
             Origin::package(series, tarball)?
         }
     };

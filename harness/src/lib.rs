@@ -22,6 +22,7 @@ mod cache;
 pub mod image;
 mod memory;
 pub mod packages;
+pub mod process;
 mod protocol;
 pub mod run;
 

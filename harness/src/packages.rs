@@ -10,14 +10,15 @@ mod pahole;
 mod source;
 mod version;
 
-use crate::{cache, image::Image};
+use crate::{cache, image::Image, run::Cancel};
 use apt::Apt;
 use serde::{Deserialize, Serialize};
 use std::{
     cmp::Ordering,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 use version::Wanted;
 
@@ -45,6 +46,8 @@ impl Packaged {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum StoreError {
+    #[error("interrupted")]
+    Cancelled,
     #[error("there is no place for a cache: set XDG_CACHE_HOME or HOME to an absolute path")]
     NoCache,
     #[error("cannot {action} {path}: {source}")]
@@ -73,6 +76,9 @@ struct Note {
     package: String,
     /// Of the package: `7.2.12-1~bpo13+1`.
     package_version: String,
+    /// Bytes of the image. One that is shorter was being written when the machine went down.
+    #[serde(default)]
+    size: Option<u64>,
 }
 
 /// A kernel, with the version of its package.
@@ -86,6 +92,7 @@ struct Known {
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
+    cancel: Cancel,
 }
 
 impl Store {
@@ -97,7 +104,16 @@ impl Store {
     fn open_at(root: PathBuf) -> Result<Store, StoreError> {
         let kernels = root.join("kernels");
         fs::create_dir_all(&kernels).map_err(io_error("make the cache folder", &kernels))?;
-        Ok(Store { root })
+        Ok(Store { root, cancel: Cancel::new() })
+    }
+
+    /// The same store, whose fetching and waiting ends with [`StoreError::Cancelled`] when `cancel` is used.
+    pub fn cancelled_by(self, cancel: &Cancel) -> Store {
+        Store { cancel: cancel.clone(), ..self }
+    }
+
+    fn apt(&self) -> Result<Apt<'_>, StoreError> {
+        Apt::open(&self.root, &self.cancel)
     }
 
     /// Every kernel that is cached or that the package index knows, oldest first. The index is fetched if it
@@ -106,7 +122,7 @@ impl Store {
         let mut known = self.cached_known()?;
         match self.locked().and_then(|_lock| self.index(false, &|_| {})) {
             Ok(index) => merge(&mut known, index),
-            Err(error) if known.is_empty() => return Err(error),
+            Err(error) if known.is_empty() || matches!(error, StoreError::Cancelled) => return Err(error),
             Err(_) => {}
         }
         sort(&mut known);
@@ -193,7 +209,9 @@ impl Store {
         }
         merge(&mut known, index);
         let chosen = choose(known, wanted, name)?;
-        match chosen.packaged.cached.clone() {
+        // Whoever asks anew may do so because what is there is damaged.
+        let is_good = |path: &PathBuf| !refresh || Image::open(path).is_ok();
+        match chosen.packaged.cached.clone().filter(is_good) {
             Some(path) => {
                 drop(lock);
                 self.complete(&chosen, refresh, progress);
@@ -213,7 +231,10 @@ impl Store {
         }
         if let Err(error) = self.fetch_config(known, &config) {
             progress(&format!("the configuration of {} cannot be had: {error}", known.packaged.release));
-            let _ = fs::write(&failed, format!("{error}\n"));
+            // Only what no other day would change is kept.
+            if matches!(error, StoreError::BadPackage { .. }) {
+                let _ = fs::write(&failed, format!("{error}\n"));
+            }
         }
     }
 
@@ -225,7 +246,7 @@ impl Store {
         let kernels = self.root.join("kernels");
         let work = tempfile::Builder::new().prefix(NEW).tempdir_in(&kernels);
         let work = work.map_err(io_error("make a folder in", &kernels))?;
-        let found = config_from_packages(&Apt::open(&self.root)?, known, None, work.path())?;
+        let found = config_from_packages(&self.apt()?, known, None, work.path())?;
         fs::rename(&found, place).map_err(io_error("move the configuration to", place))
     }
 
@@ -237,7 +258,7 @@ impl Store {
         let work = tempfile::Builder::new().prefix(NEW).tempdir_in(&kernels);
         let work = work.map_err(io_error("make a folder in", &kernels))?;
         progress(&format!("fetching {package}"));
-        let apt = Apt::open(&self.root)?;
+        let apt = self.apt()?;
         let unpacked = apt.fetch(package, &chosen.package_version, work.path())?;
         let bad = |reason: String| StoreError::BadPackage { package: package.clone(), reason };
         let found = find_vmlinuz(&unpacked).ok_or_else(|| bad("there is no vmlinuz in it".to_string()))?;
@@ -249,7 +270,8 @@ impl Store {
         fs::create_dir(&entry).map_err(io_error("make", &entry))?;
         let (file, note) = (entry.join("vmlinuz"), entry.join("package.json"));
         fs::rename(&found, &file).map_err(io_error("move the kernel to", &file))?;
-        let text = Note { package: package.clone(), package_version: chosen.package_version.clone() };
+        let size = fs::metadata(&file).ok().map(|about| about.len());
+        let text = Note { package: package.clone(), package_version: chosen.package_version.clone(), size };
         let text = serde_json::to_vec_pretty(&text).unwrap_or_default();
         fs::write(&note, text).map_err(io_error("write", &note))?;
         match config_from_packages(&apt, chosen, Some(&unpacked), work.path()) {
@@ -271,7 +293,7 @@ impl Store {
 
     /// What apt knows; fetches its index if there is none or if `refresh` is asked for.
     fn index(&self, refresh: bool, progress: &dyn Fn(&str)) -> Result<Vec<Known>, StoreError> {
-        let apt = Apt::open(&self.root)?;
+        let apt = self.apt()?;
         if refresh || !apt.has_index() {
             progress("fetching the package index");
             if let Some(failure) = apt.update()? {
@@ -295,7 +317,11 @@ impl Store {
             let release = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'))?;
             let note: Note =
                 serde_json::from_slice(&fs::read(entry.path().join("package.json")).ok()?).ok()?;
-            let image = Some(entry.path().join("vmlinuz")).filter(|image| image.is_file())?;
+            let whole = |about: &fs::Metadata| {
+                about.is_file() && about.len() > 0 && note.size.is_none_or(|size| size == about.len())
+            };
+            let image = entry.path().join("vmlinuz");
+            image.metadata().ok().filter(whole)?;
             let packaged = Packaged {
                 version: version::upstream(&note.package_version).to_string(),
                 release,
@@ -311,8 +337,16 @@ impl Store {
     fn locked(&self) -> Result<File, StoreError> {
         let path = self.root.join("lock");
         let file = File::options().create(true).append(true).open(&path).map_err(io_error("open", &path))?;
-        file.lock().map_err(io_error("lock", &path))?;
-        Ok(file)
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if self.cancel.is_cancelled() => {
+                    return Err(StoreError::Cancelled);
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+                Err(TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),
+            }
+        }
     }
 }
 
@@ -485,7 +519,8 @@ mod tests {
         let entry = store.root.join("kernels").join(release);
         fs::create_dir_all(&entry).unwrap();
         fs::write(entry.join("vmlinuz"), "kernel").unwrap();
-        let note = Note { package: format!("linux-binary-{release}"), package_version: version.to_string() };
+        let package = format!("linux-binary-{release}");
+        let note = Note { package, package_version: version.to_string(), size: Some(6) };
         fs::write(entry.join("package.json"), serde_json::to_vec(&note).unwrap()).unwrap();
         entry.join("vmlinuz")
     }
@@ -514,7 +549,11 @@ mod tests {
         let store = Store::open_at(folder.path().to_path_buf()).unwrap();
         put(&store, "7.2.9+deb13-cloud-amd64", "7.2.9-1~bpo13+1");
         let newest = put(&store, "7.2.12+deb13-cloud-amd64", "7.2.12-1~bpo13+1");
-        // Half an entry and the leftover of a killed run are none.
+        // Half an entry and the leftover of a killed run are none, nor is an image that was not written to its end.
+        let cut = put(&store, "7.2.98+deb13-cloud-amd64", "7.2.98-1");
+        fs::write(&cut, "kern").unwrap();
+        let empty = put(&store, "7.2.97+deb13-cloud-amd64", "7.2.97-1");
+        fs::write(&empty, "").unwrap();
         fs::create_dir_all(folder.path().join("kernels/7.2.99-cloud-amd64")).unwrap();
         fs::create_dir_all(folder.path().join("kernels/.new-abc")).unwrap();
         let silent = |text: &str| panic!("apt was asked: {text}");
@@ -522,5 +561,26 @@ mod tests {
         assert_eq!(store.resolve("7.2.12", &silent).unwrap(), newest);
         assert!(!folder.path().join("apt").exists());
         assert_eq!(store.cached().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn one_run_at_a_time_fetches_and_a_waiting_one_can_be_cancelled() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Store::open_at(folder.path().to_path_buf()).unwrap();
+        let (first, cancel) = (open(), Cancel::new());
+        let second = open().cancelled_by(&cancel);
+        let lock = first.locked().unwrap();
+        std::thread::scope(|threads| {
+            let waiting = threads.spawn(|| second.locked().map(drop));
+            std::thread::sleep(Duration::from_millis(200));
+            assert!(!waiting.is_finished());
+            cancel.cancel();
+            assert!(matches!(waiting.join().unwrap(), Err(StoreError::Cancelled)));
+            let third = open();
+            let waiting = threads.spawn(move || third.locked().map(drop));
+            std::thread::sleep(Duration::from_millis(100));
+            drop(lock);
+            waiting.join().unwrap().unwrap();
+        });
     }
 }

@@ -5,7 +5,8 @@
 //! ```
 //! The payload carries the one large thing of a message, an object's bytes or a log, past the encoder. Both
 //! lengths are bounded and memory grows only as bytes arrive, so neither side can make the other allocate
-//! what it does not send.
+//! what it does not send. A message takes several times its length once it is decoded (an empty name, one byte, is 24),
+//! which is why those of guests have a smaller bound.
 
 mod prepared;
 
@@ -30,8 +31,20 @@ pub(crate) const LOCAL: &str = "LIVEDIFF_AGENT_OF";
 /// parent, so that it means nothing to whoever else inherits it.
 pub(crate) const PREPARER: &str = "LIVEDIFF_PREPARES_FOR";
 
-const MESSAGE_LIMIT: u32 = 256 << 20;
-const PAYLOAD_LIMIT: u32 = 512 << 20;
+/// What is sent in one frame.
+pub(crate) trait Message: Serialize + DeserializeOwned {
+    /// Most bytes of the message, and of its payload.
+    const LIMITS: (u32, u32) = (256 << 20, 512 << 20);
+}
+
+impl Message for ToGuest {}
+impl Message for ToPreparer {}
+impl Message for FromPreparer {}
+impl Message for FromGuest {
+    /// The largest honest message tells a program of a million instructions, 12 bytes each at most, and the read-only
+    /// data that it uses. No log is longer than the buffer that the host allows.
+    const LIMITS: (u32, u32) = (32 << 20, 256 << 20);
+}
 
 /// When the kernel has said enough of a program, so that its load may be cut short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,14 +132,14 @@ pub(crate) fn decode_parts(bytes: &[u8]) -> io::Result<Vec<Part>> {
 }
 
 /// Sends one frame.
-pub(crate) fn write<M: Serialize>(to: &mut impl Write, message: &M, payload: &[u8]) -> io::Result<()> {
+pub(crate) fn write<M: Message>(to: &mut impl Write, message: &M, payload: &[u8]) -> io::Result<()> {
     let too_large =
         || io::Error::new(ErrorKind::InvalidInput, "a message is larger than the protocol allows");
     let length = |n: usize, limit: u32| u32::try_from(n).ok().filter(|n| *n <= limit).ok_or_else(too_large);
     let message = postcard::to_stdvec(message).map_err(io::Error::other)?;
     let mut frame = Vec::with_capacity(8 + message.len());
-    frame.extend(length(message.len(), MESSAGE_LIMIT)?.to_le_bytes());
-    frame.extend(length(payload.len(), PAYLOAD_LIMIT)?.to_le_bytes());
+    frame.extend(length(message.len(), M::LIMITS.0)?.to_le_bytes());
+    frame.extend(length(payload.len(), M::LIMITS.1)?.to_le_bytes());
     frame.extend(message);
     // One write for a small frame: every write is a trip out of the guest.
     if payload.len() <= 16 << 10 {
@@ -140,12 +153,12 @@ pub(crate) fn write<M: Serialize>(to: &mut impl Write, message: &M, payload: &[u
 }
 
 /// Receives one frame; an error at the end of the stream.
-pub(crate) fn read<M: DeserializeOwned>(from: &mut impl Read) -> io::Result<(M, Vec<u8>)> {
+pub(crate) fn read<M: Message>(from: &mut impl Read) -> io::Result<(M, Vec<u8>)> {
     let mut lengths = [0; 8];
     from.read_exact(&mut lengths)?;
     let [a, b, c, d, e, f, g, h] = lengths;
-    let message = read_bytes(from, u32::from_le_bytes([a, b, c, d]), MESSAGE_LIMIT)?;
-    let payload = read_bytes(from, u32::from_le_bytes([e, f, g, h]), PAYLOAD_LIMIT)?;
+    let message = read_bytes(from, u32::from_le_bytes([a, b, c, d]), M::LIMITS.0)?;
+    let payload = read_bytes(from, u32::from_le_bytes([e, f, g, h]), M::LIMITS.1)?;
     let message = postcard::from_bytes(&message).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
     Ok((message, payload))
 }

@@ -13,6 +13,7 @@ mod elf;
 mod initramfs;
 mod local;
 mod preparers;
+mod room;
 mod supervisor;
 mod vm;
 
@@ -20,6 +21,7 @@ use crate::image::Image;
 pub use crate::protocol::Stop;
 use livediff_capture::{Loaded, Said};
 pub use local::check_local;
+pub use room::Room;
 use std::{
     fmt,
     sync::{
@@ -211,6 +213,8 @@ pub enum RunError {
     Cancelled,
     #[error("{program} is not installed: it is in the package qemu-system-x86 (on Debian and Ubuntu)")]
     NoQemu { program: String },
+    #[error("QEMU{version} ({qemu}) did not run the guest: {status}\n{words}\n{way_out}")]
+    QemuFailed { version: String, qemu: String, status: String, words: String, way_out: &'static str },
     #[error("KVM was asked for and does not work here: {reason}. Use --accel tcg, or auto")]
     NoKvm { reason: String },
     #[error(

@@ -3,6 +3,7 @@
 use super::{
     exit::Exit,
     flags::AnalyzeFlags,
+    interrupt,
     kernels::{self, Kernel, Wanted},
     output::{self, Output},
 };
@@ -51,6 +52,7 @@ pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
     let to_stdout = flags.json.as_deref() == Some(Path::new("-"));
     let output = Output::new(to_stdout);
     let kernel = kernel(&flags, &output)?;
+    interrupt::at_once()?;
     let dialect =
         flags.dialect.unwrap_or_else(|| kernel.as_ref().map_or(Dialect::V7_2, |kernel| kernel.dialect));
     let name = flags.object.to_string_lossy();

@@ -114,7 +114,7 @@ pub(crate) fn run(flags: BisectFlags) -> Result<Exit> {
     let started = Instant::now();
     let (session, objects) = flags.what.session()?;
     let output = Output::new(false);
-    let store = Store::open().context("the cache of kernels")?;
+    let store = kernels::store()?;
     let known = by_version(store.list()?);
     let search = Ends::find(&known, &flags.good, &flags.bad)?;
     run::check_qemu()?;

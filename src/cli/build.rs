@@ -1,7 +1,7 @@
 //! `livediff kernel build`: a kernel from source.
 
-use super::{exit::Exit, flags::BuildFlags};
-use anyhow::{Context, Result, bail};
+use super::{exit::Exit, flags::BuildFlags, interrupt};
+use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use livediff::report::terminal::printable;
 use livediff_harness::{
@@ -24,10 +24,7 @@ pub(crate) fn run(flags: BuildFlags) -> Result<Exit> {
     let jobs = flags.jobs.unwrap_or(processors);
     let request = Request { source, patches: flags.patches, jobs, name: flags.name };
 
-    let cancel = Cancel::new();
-    let on_signal = cancel.clone();
-    ctrlc::set_handler(move || on_signal.cancel()).context("Ctrl-C cannot be watched for")?;
-    let built = with_progress(&request, &cancel)?;
+    let built = with_progress(&request, &interrupt::cancel())?;
     anstream::eprintln!("Linux {}, built", printable(&built.release));
     writeln!(anstream::stdout(), "{}", built.image.display())?;
     Ok(Exit::Clean)

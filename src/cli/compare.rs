@@ -86,12 +86,10 @@ pub(crate) fn run(flags: CompareFlags) -> Result<Exit> {
     if !report.rows.is_empty() {
         output.print(|out| between::to_terminal(&report, started.elapsed(), out));
     }
-    if let Some(path) = &flags.reports.json {
-        output::write_report(path, |out| between::to_json(&report, out))?;
-    }
-    if let Some(path) = &flags.reports.junit {
-        output::write_report(path, |out| between::to_junit(&report, out))?;
-    }
+    let (json, junit) = (flags.reports.json.as_deref(), flags.reports.junit.as_deref());
+    let json = json.map(|path| output::write_report(path, |out| between::to_json(&report, out)));
+    let junit = junit.map(|path| output::write_report(path, |out| between::to_junit(&report, out)));
+    output::all_written([json, junit].into_iter().flatten(), report.differences() > 0)?;
     exit(&report, ended_by, session.cancel.is_cancelled(), flags.strict)
 }
 

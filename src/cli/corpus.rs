@@ -10,7 +10,7 @@ use livediff::{
     corpus::carve::{self, Note},
     report::terminal::printable,
 };
-use livediff_harness::packages::Store;
+use livediff_harness::process;
 use std::{
     ffi::OsStr,
     io::Write,
@@ -121,7 +121,8 @@ pub(super) fn build(paths: &[PathBuf], check: bool) -> Result<Built> {
     if check {
         command.arg("--check");
     }
-    let status = command.arg("--").args(paths).status().context("sh cannot be run")?;
+    let status = process::status(command.arg("--").args(paths), &super::interrupt::cancel_next());
+    let Some(status) = status.context("sh cannot be run")? else { bail!("interrupted") };
     match status.code() {
         Some(0) => Ok(Built::Done),
         Some(1) => Ok(Built::Differs),
@@ -154,7 +155,7 @@ fn import_selftests(
                     image.release
                 )
             })?;
-            Store::open().context("the cache of kernel sources")?.source(version, &progress)?
+            super::kernels::store()?.source(version, &progress)?
         }
     };
     let work = tempfile::tempdir().context("a temporary folder")?;
@@ -174,7 +175,9 @@ fn import_selftests(
     if let Some(jobs) = jobs {
         command.args(["--jobs", &jobs.to_string()]);
     }
-    let status = command.status().context("python3 cannot be run, and the import is written in it")?;
+    let status = process::status(&mut command, &super::interrupt::cancel());
+    let status = status.context("python3 cannot be run, and the import is written in it")?;
+    let Some(status) = status else { bail!("the import was interrupted; run it again to have all of it") };
     // Status 2 has said why already; anything else is a surprise.
     match status.code() {
         Some(0) => Ok(Exit::Clean),

@@ -32,15 +32,22 @@ impl Exit {
     }
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(match exit {
+impl Exit {
+    /// The number.
+    pub(crate) fn status(self) -> u8 {
+        match self {
             Exit::Clean => 0,
             Exit::Discrepancy => 1,
             Exit::Error => 2,
             Exit::Untestable => 125,
             Exit::Interrupted => 130,
-        })
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.status())
     }
 }
 

@@ -5,6 +5,7 @@ use super::{
     flags::AccelFlag,
     guest::Guest,
     inputs::ObjectFile,
+    interrupt,
     kernels::{self, Kernel, Wanted},
     output::{self, Output, Task},
     reduce::{
@@ -106,9 +107,7 @@ pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
         }
     };
     kernels::check(std::slice::from_ref(&wanted))?;
-    let cancel = Cancel::new();
-    let on_signal = cancel.clone();
-    ctrlc::set_handler(move || on_signal.cancel()).context("Ctrl-C cannot be watched for")?;
+    let cancel = interrupt::cancel();
     if let Some(folder) = &flags.output {
         fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
     }

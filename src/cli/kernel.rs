@@ -13,7 +13,7 @@ use livediff::{
     report::terminal::{counted, printable},
     verifier::Evidence,
 };
-use livediff_harness::{image::Image, packages::Store};
+use livediff_harness::image::Image;
 use std::{collections::BTreeSet, io::Write};
 
 /// Does what the subcommand says.
@@ -24,7 +24,7 @@ pub(crate) fn run(flags: KernelFlags) -> Result<Exit> {
         KernelCommand::List => list(&mut out)?,
         KernelCommand::Fetch { kernel, dry_run } => {
             let wanted = Wanted::parse(&kernel)?;
-            let store = Store::open().context("the cache of kernels")?;
+            let store = kernels::store()?;
             // Unlike a run, this asks for what is newest now.
             let path = match (wanted.packaged(), &wanted) {
                 (Some(version), _) if dry_run => {
@@ -54,7 +54,7 @@ pub(crate) fn run(flags: KernelFlags) -> Result<Exit> {
 
 /// `kernel list`. The dialect of a kernel that is not here is not known.
 fn list(out: &mut dyn Write) -> Result<()> {
-    let kernels = Store::open().context("the cache of kernels")?.list()?;
+    let kernels = kernels::store()?.list()?;
     writeln!(out, "{:<12} {:<32} {:<12} CACHED", "VERSION", "RELEASE", "DIALECT")?;
     for kernel in kernels {
         let dialect = kernel

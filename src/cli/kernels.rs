@@ -1,6 +1,9 @@
 //! From the name of a kernel to an image that can be booted and whose dialect is known.
 
-use super::targets::{self, Target, Targets};
+use super::{
+    interrupt,
+    targets::{self, Target, Targets},
+};
 use anyhow::{Context, Result, bail};
 use livediff::{
     Dialect,
@@ -91,10 +94,7 @@ impl Wanted {
     pub(crate) fn locate(&self, progress: &dyn Fn(&str)) -> Result<PathBuf> {
         match self {
             Wanted::Image(path) => Ok(path.clone()),
-            Wanted::Packaged(version) => {
-                let store = Store::open().context("the cache of kernels")?;
-                Ok(store.resolve(version, progress)?)
-            }
+            Wanted::Packaged(version) => Ok(store()?.resolve(version, progress)?),
             Wanted::Target(target) => target.locate(progress),
             Wanted::Local => bail!("the running kernel is in no file"),
         }
@@ -136,6 +136,11 @@ pub(crate) fn check(wanted: &[Wanted]) -> Result<()> {
         run::check_qemu()?;
     }
     Ok(())
+}
+
+/// The cache of kernels, whose fetching a signal ends.
+pub(crate) fn store() -> Result<Store> {
+    Ok(Store::open().context("the cache of kernels")?.cancelled_by(&interrupt::cancel()))
 }
 
 /// Images in the cache that may be that of the running kernel.

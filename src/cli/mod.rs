@@ -11,6 +11,7 @@ mod flags;
 mod fuzz;
 mod guest;
 mod inputs;
+mod interrupt;
 mod kernel;
 mod kernels;
 mod merge;
@@ -30,7 +31,16 @@ use std::process::ExitCode;
 
 /// Parses the command line, does what it says, and turns the outcome into an exit status.
 pub(crate) fn main() -> ExitCode {
-    let outcome = match Flags::parse().command {
+    let command = Flags::parse().command;
+    let interrupted = match command {
+        Command::BisectStep(_) => Exit::Interrupted,
+        _ => Exit::Error,
+    };
+    if let Err(error) = interrupt::watch(interrupted.status()) {
+        say_error(&error);
+        return interrupted.into();
+    }
+    let outcome = match command {
         Command::Analyze(flags) => analyze::run(flags),
         Command::Diff(flags) => diff::run(flags),
         Command::Compare(flags) => compare::run(flags),
@@ -47,7 +57,7 @@ pub(crate) fn main() -> ExitCode {
         say_error(&error);
         Exit::Error
     });
-    exit.into()
+    output::judge(exit).into()
 }
 
 /// Says what went wrong.

@@ -1,6 +1,7 @@
 //! Where words to people go: results to standard output, or to standard error where a machine reads the former;
 //! progress to standard error if that is a terminal.
 
+use super::{exit::Exit, interrupt};
 use anyhow::{Context, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use livediff::report::terminal::printable;
@@ -8,6 +9,7 @@ use std::{
     fs,
     io::{self, Write},
     path::Path,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -27,9 +29,11 @@ impl Output {
     /// Prints above the progress bars.
     pub(crate) fn print(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         self.bars.suspend(|| {
-            // A reader that went away (`| head`) is no reason to stop: the exit status still counts.
-            let _ =
+            let written =
                 if self.to_stderr { write(&mut anstream::stderr()) } else { write(&mut anstream::stdout()) };
+            if let Err(error) = written {
+                lose(error);
+            }
         });
     }
 
@@ -47,6 +51,28 @@ impl Output {
         task.doing(what);
         task
     }
+}
+
+/// What kept words from their reader, the first time.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+fn lose(error: io::Error) {
+    // A reader that went away (`| head`) is no reason to stop or to complain: the exit status still counts.
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+/// The exit of a run that otherwise ends with `exit`: one that could not say what it found has not been a success.
+pub(crate) fn judge(exit: Exit) -> Exit {
+    let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(error) = lost.or_else(|| io::stdout().flush().err()) else { return exit };
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return exit;
+    }
+    // Where standard error is lost too, nobody can be told.
+    let _ = writeln!(anstream::stderr(), "error: the results could not be written out whole: {error}");
+    if exit == Exit::Clean { Exit::Error } else { exit }
 }
 
 /// Something that takes time.
@@ -101,6 +127,7 @@ pub(crate) fn write_report(path: &Path, write: impl FnOnce(&mut dyn Write) -> io
         return write(&mut out).with_context(failed);
     }
     let folder = folder_of(path);
+    let _writing = interrupt::writing();
     let mut builder = tempfile::Builder::new();
     use std::os::unix::fs::PermissionsExt;
     builder.prefix(".livediff-").permissions(fs::Permissions::from_mode(0o666));
@@ -110,6 +137,18 @@ pub(crate) fn write_report(path: &Path, write: impl FnOnce(&mut dyn Write) -> io
     drop(out);
     file.persist(path).map_err(|error| error.error).with_context(failed)?;
     Ok(())
+}
+
+/// An error if one of the reports could not be written, unless a discrepancy was found, which decides the exit status:
+/// then it is told only. Every failure but the one returned is told.
+pub(crate) fn all_written(
+    reports: impl IntoIterator<Item = Result<()>>,
+    discrepancy_found: bool,
+) -> Result<()> {
+    let mut failures = reports.into_iter().filter_map(Result::err);
+    let first = if discrepancy_found { None } else { failures.next() };
+    failures.for_each(|error| super::verdict::complain(&error));
+    first.map_or(Ok(()), Err)
 }
 
 /// The folder that a file is in.

@@ -20,6 +20,7 @@ use livediff_capture::{Capture, file};
 use livediff_harness::run;
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    fs::File,
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -69,8 +70,14 @@ pub(crate) fn run(flags: RecordFlags) -> Result<Exit> {
             output.line(&format!("[{}] not begun", printable(&kernel.name)));
             continue;
         };
-        let Done { ran, recorded } = done?;
-        clean &= ran.is_complete() && recorded > 0;
+        let Done { ran, recorded, unwritten } = done?;
+        clean &= ran.is_complete() && recorded > 0 && unwritten == 0;
+        if unwritten > 0 {
+            let name = printable(&kernel.name);
+            let what = counted(unwritten, "capture");
+            let folder = flags.output.display();
+            anstream::eprintln!("error: kernel {name}: {what} could not be written to {folder}, see above");
+        }
         if let Some(error) = ran.ended_by {
             let error = anyhow::Error::new(error);
             ended_by.get_or_insert(
@@ -97,6 +104,8 @@ struct Done {
     ran: Ran,
     /// Captures written.
     recorded: usize,
+    /// Captures that could not be written, and older ones that could not be removed.
+    unwritten: usize,
 }
 
 impl Recorder<'_> {
@@ -105,6 +114,7 @@ impl Recorder<'_> {
         let mut recorded = 0;
         // Programs and objects of which there is no capture, and why.
         let mut failures: Vec<(String, String)> = Vec::new();
+        let mut unwritten = 0;
         let work = |finished: Finished| self.write(finished, kernel);
         let ran = self.session.run(
             kernel,
@@ -116,7 +126,10 @@ impl Recorder<'_> {
                 task.advance();
                 match outcome {
                     Ok(()) => recorded += 1,
-                    Err(failure) => failures.push(failure),
+                    Err(Failure { program, reason, of_the_folder }) => {
+                        unwritten += usize::from(of_the_folder);
+                        failures.push((program, reason));
+                    }
                 }
             },
         )?;
@@ -134,13 +147,17 @@ impl Recorder<'_> {
             self.files.folder.display(),
             counted(failures.len(), "program"),
         ));
-        Ok(Done { ran, recorded })
+        Ok(Done { ran, recorded, unwritten })
     }
 
-    fn write(&self, finished: Finished, kernel: &Kernel) -> Result<(), (String, String)> {
+    fn write(&self, finished: Finished, kernel: &Kernel) -> Result<(), Failure> {
         let (object, program) = (finished.object.clone(), finished.program.clone());
         let reported = finished.reported;
-        let fail = |reason: String| (qualified(&object, &program), reason);
+        let fail = |reason: String, of_the_folder| Failure {
+            program: qualified(&object, &program),
+            reason,
+            of_the_folder,
+        };
         let identity = livediff_capture::Kernel {
             release: kernel.image.release.clone(),
             dialect: kernel.dialect.id().to_owned(),
@@ -156,7 +173,7 @@ impl Recorder<'_> {
                     loaded,
                     said,
                 };
-                self.files.put(capture).map_err(|error| fail(format!("{error:#}")))
+                self.files.put(capture).map_err(|error| fail(format!("{error:#}"), true))
             }
             Err((status, reason)) => {
                 // What the kernel will not load any more must not be shown by an older capture as if it did.
@@ -166,13 +183,24 @@ impl Recorder<'_> {
                     Ok(())
                 };
                 let reason = format!("{status}: {reason}");
-                Err(fail(match gone {
-                    Ok(()) => reason,
-                    Err(error) => format!("{reason}; its older capture is still there: {error:#}"),
-                }))
+                Err(match gone {
+                    Ok(()) => fail(reason, false),
+                    Err(error) => {
+                        fail(format!("{reason}; its older capture is still there: {error:#}"), true)
+                    }
+                })
             }
         }
     }
+}
+
+/// Why there is no capture of a program.
+struct Failure {
+    /// The object and the program.
+    program: String,
+    reason: String,
+    /// The folder's fault, not the program's.
+    of_the_folder: bool,
 }
 
 /// The files of a folder of captures.
@@ -224,8 +252,12 @@ impl Files {
         }
     }
 
-    fn change(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps this run's other kernels, and other runs, from changing files until what is returned is dropped.
+    fn change(&self) -> (MutexGuard<'_, ()>, Option<File>) {
+        let ours = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of the folder itself, so that nothing is left of the lock. Some file systems have no locks.
+        let folder = File::open(&self.folder).ok();
+        (ours, folder.filter(|folder| folder.lock().is_ok()))
     }
 
     /// The program's path, which is its own also where two names become the same once they are harmless.

@@ -6,6 +6,7 @@
 use super::{
     flags::{AccelFlag, LiveFlags},
     inputs::ObjectFile,
+    interrupt,
     kernels::{Kernel, Wanted},
     output::{Output, Task},
     shard::{self, Costs, Extent, Shard, Share, Unit},
@@ -19,7 +20,7 @@ use livediff::{
     report::{qualified, terminal::printable_lines},
 };
 use livediff_capture::{Loaded, Said};
-use livediff_harness::run::{self, Accel, Cancel, Event, Outcome, RunError};
+use livediff_harness::run::{self, Accel, Cancel, Event, Outcome, Room, RunError};
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::{
@@ -71,9 +72,7 @@ impl Session {
             (None, Some(_)) => bail!("--costs balances the parts of --shard, and there is no --shard"),
             (shard, costs) => shard.map(|shard| (shard, costs.unwrap_or_default())),
         };
-        let cancel = Cancel::new();
-        let on_signal = cancel.clone();
-        ctrlc::set_handler(move || on_signal.cancel()).context("Ctrl-C cannot be watched for")?;
+        let cancel = interrupt::cancel();
         Ok(Session {
             kernels: flags.kernels.iter().map(|text| Wanted::parse(text)).collect::<Result<_>>()?,
             filter: Filter::new(flags.filter.as_deref())?,
@@ -188,20 +187,26 @@ impl Session {
         }
         let mut ledger = Ledger::new(wanted.iter().map(|object| object.name.clone()));
         let started = Instant::now();
+        let room = Room::of(WAITING_LIMIT);
 
         thread::scope(|threads| {
             let (send, receive) = mpsc::channel::<T>();
             threads.spawn(move || receive.into_iter().for_each(done));
             self.pool.in_place_scope(|pool| {
                 let submit = |mut finished: Finished| {
-                    let (send, kfuncs, helpers) = (send.clone(), &kfuncs, &helpers);
+                    let (send, kfuncs, helpers, room) = (send.clone(), &kfuncs, &helpers, &room);
+                    let bytes = finished.bytes();
+                    // A guest that is faster than the analysis waits for it.
+                    room.take(bytes);
                     pool.spawn(move |_| {
                         if let Outcome::Loaded(pair) = &mut finished.outcome {
                             pair.0.kfuncs = kfuncs.resolve(&pair.0);
                             pair.0.helpers_missing = helpers.missing(&pair.0);
                         }
+                        let done = work(finished);
+                        room.give_back(bytes);
                         // The other end lives until the scope ends.
-                        let _ = send.send(work(finished));
+                        let _ = send.send(done);
                     });
                 };
                 let mut sink = |event| match event {
@@ -271,6 +276,9 @@ pub(crate) fn guest_options(accel: AccelFlag, timeout: u64, guests: usize) -> ru
     options
 }
 
+/// Bytes of what guests told that may wait for being worked on.
+const WAITING_LIMIT: usize = 256 << 20;
+
 /// Whether the kernels that follow are worth a try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Go {
@@ -315,6 +323,14 @@ pub(crate) struct Finished {
 impl Finished {
     fn not_opened(object: String, reason: String) -> Finished {
         Finished { object, program: String::new(), outcome: Outcome::NotLoadable { reason }, reported: true }
+    }
+
+    /// About how much memory it takes.
+    fn bytes(&self) -> usize {
+        match &self.outcome {
+            Outcome::Loaded(pair) => pair.1.log.len() + size_of_val(pair.0.insns.as_slice()),
+            _ => 0,
+        }
     }
 
     /// What was loaded and said, or why not: the status and its reason.

@@ -14,7 +14,7 @@
 
 use super::kernels::is_version;
 use anyhow::{Context, Result, bail};
-use livediff_harness::{build, cache_root, packages::Store, run};
+use livediff_harness::{build, cache_root, run};
 use std::{
     fs,
     io::ErrorKind,
@@ -255,9 +255,7 @@ impl Target {
             Place::File => return Ok(self.kernel.clone()),
             Place::Missing(why) => bail!("{why}"),
             Place::Built(image) => image,
-            Place::Packaged(version) => {
-                Store::open().context("the cache of kernels")?.resolve(&version, progress)?
-            }
+            Place::Packaged(version) => super::kernels::store()?.resolve(&version, progress)?,
         };
         if let Err(error) = link(&self.kernel, &image) {
             progress(&format!(

@@ -6,9 +6,12 @@ use super::{
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use livediff::report::{
-    self, Report, Totals, github,
-    terminal::{counted, printable, printable_lines},
+use livediff::{
+    diff::Status,
+    report::{
+        self, Report, Totals, github,
+        terminal::{counted, printable, printable_lines},
+    },
 };
 use std::{
     fs,
@@ -54,15 +57,17 @@ impl ReportFlags {
         self.files().any(|file| file == Path::new("-"))
     }
 
-    /// Writes them.
+    /// Writes them. One that cannot be written does not keep the others from being written, and is an error unless
+    /// there is a discrepancy, which decides the exit status; then it is told all the same.
     pub(crate) fn write(&self, report: &Report) -> Result<()> {
-        if let Some(path) = &self.json {
-            output::write_report(path, |out| report::to_json(report, out))?;
-        }
-        if let Some(path) = &self.junit {
-            output::write_report(path, |out| report::to_junit(&report.kernels, out))?;
-        }
-        Ok(())
+        let json =
+            self.json.as_ref().map(|path| output::write_report(path, |out| report::to_json(report, out)));
+        let junit = self
+            .junit
+            .as_ref()
+            .map(|path| output::write_report(path, |out| report::to_junit(&report.kernels, out)));
+        let found = Totals::of(&report.kernels).count(Status::Mismatch) > 0;
+        output::all_written([json, junit].into_iter().flatten(), found)
     }
 }
 

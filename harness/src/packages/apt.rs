@@ -2,6 +2,7 @@
 //! uses. Nothing of the system is changed and root is not needed.
 
 use super::{StoreError, io_error};
+use crate::{process, run::Cancel};
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
@@ -20,19 +21,20 @@ const UPDATE_SPACE: u64 = 256 << 20;
 const FETCH_SPACE: u64 = 128 << 20;
 
 /// apt with our configuration.
-pub(super) struct Apt {
+pub(super) struct Apt<'s> {
     folder: PathBuf,
+    cancel: &'s Cancel,
 }
 
-impl Apt {
-    /// Makes the state folder and its configuration.
-    pub(super) fn open(root: &Path) -> Result<Apt, StoreError> {
+impl<'s> Apt<'s> {
+    /// Makes the state folder and its configuration. What is run ends when it is cancelled.
+    pub(super) fn open(root: &Path, cancel: &'s Cancel) -> Result<Apt<'s>, StoreError> {
         let folder = root.join("apt");
         for name in ["lists/partial", "cache/archives/partial", "empty"] {
             let path = folder.join(name);
             fs::create_dir_all(&path).map_err(io_error("make", &path))?;
         }
-        let apt = Apt { folder };
+        let apt = Apt { folder, cancel };
         apt.write("status", "")?;
         apt.write("apt.conf", &apt.configuration()?)?;
         Ok(apt)
@@ -102,13 +104,16 @@ impl Apt {
             })?;
         self.check_space(UPDATE_SPACE)?;
         let mut failure = None;
-        for mirror in mirrors()? {
+        for mirror in mirrors(self.cancel)? {
             let sources: String = SUITES
                 .iter()
                 .map(|suite| format!("deb [signed-by={keyring}] {mirror} {suite} main\n"))
                 .collect();
             self.write("sources.list", &sources)?;
             let updated = self.run("apt-get", ["update", "-q"], None);
+            if self.cancel.is_cancelled() {
+                return Err(StoreError::Cancelled);
+            }
             // A mirror without one of the suites makes apt fail though the others are there.
             if self.packages().is_ok_and(|packages| !packages.is_empty()) {
                 self.write("index-complete", "")?;
@@ -219,19 +224,22 @@ impl Apt {
         if let Some(folder) = folder {
             command.current_dir(folder);
         }
-        output(program, &mut command)
+        output(program, &mut command, self.cancel)
     }
 }
 
-fn output(program: &str, command: &mut Command) -> Result<String, StoreError> {
-    let output = command.stdin(std::process::Stdio::null()).output().map_err(|error| StoreError::Apt {
-        reason: match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                format!("there is no `{program}` here, and packaged kernels are fetched with it")
-            }
-            _ => format!("cannot run {program}: {error}"),
-        },
+fn output(program: &str, command: &mut Command, cancel: &Cancel) -> Result<String, StoreError> {
+    let output = process::output(command.stdin(std::process::Stdio::null()), cancel).map_err(|error| {
+        StoreError::Apt {
+            reason: match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    format!("there is no `{program}` here, and packaged kernels are fetched with it")
+                }
+                _ => format!("cannot run {program}: {error}"),
+            },
+        }
     })?;
+    let output = output.ok_or(StoreError::Cancelled)?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
@@ -242,12 +250,12 @@ fn output(program: &str, command: &mut Command) -> Result<String, StoreError> {
 }
 
 /// The mirrors of Debian's main archive that the machine's own apt is set up with.
-fn mirrors() -> Result<Vec<String>, StoreError> {
+fn mirrors(cancel: &Cancel) -> Result<Vec<String>, StoreError> {
     let mut command = Command::new("apt-get");
     command
         .args(["indextargets", "--format", "$(LABEL)|$(REPO_URI)", "Created-By: Packages"])
         .env("LC_ALL", "C");
-    let listed = output("apt-get", &mut command)?;
+    let listed = output("apt-get", &mut command, cancel)?;
     let labelled = |line: &str| Some(line.strip_prefix("Debian|")?.to_string());
     let mut mirrors: Vec<String> = listed.lines().filter_map(labelled).collect();
     // Where nothing was fetched yet, apt lists nothing.
@@ -319,6 +327,6 @@ mod tests {
     #[test]
     fn the_configuration_refuses_a_folder_that_it_cannot_name() {
         let folder = tempfile::Builder::new().prefix("a\"b").tempdir().unwrap();
-        assert!(matches!(Apt::open(folder.path()), Err(StoreError::Apt { .. })));
+        assert!(matches!(Apt::open(folder.path(), &Cancel::new()), Err(StoreError::Apt { .. })));
     }
 }

@@ -1,7 +1,7 @@
 //! pahole from the same suites as the kernels, for machines whose own is too old. It comes with all libraries that
 //! it needs and is started by its own dynamic loader, so nothing of the system matters to it or is changed.
 
-use super::{NEW, Store, StoreError, apt::Apt, io_error, remove_leftovers};
+use super::{NEW, Store, StoreError, io_error, remove_leftovers};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -24,7 +24,7 @@ impl Store {
         }
         fs::create_dir_all(place).map_err(io_error("make the folder", place))?;
         remove_leftovers(place);
-        let apt = Apt::open(&self.root)?;
+        let apt = self.apt()?;
         if !apt.has_index() {
             progress("fetching the package index");
             apt.update()?;

@@ -1,6 +1,6 @@
 //! The packaged source of a kernel series: `linux-source-7.2`, kept in the cache as the tarball it holds.
 
-use super::{NEW, Note, Store, StoreError, apt::Apt, io_error, parse, remove_leftovers, version};
+use super::{NEW, Note, Store, StoreError, io_error, parse, remove_leftovers, version};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -26,7 +26,7 @@ impl Store {
         fs::create_dir_all(&sources).map_err(io_error("make", &sources))?;
         remove_leftovers(&sources);
         let newest = |refresh| -> Result<Option<String>, StoreError> {
-            let apt = Apt::open(&self.root)?;
+            let apt = self.apt()?;
             if refresh || !apt.has_index() {
                 progress("fetching the package index");
                 apt.update()?;
@@ -40,7 +40,7 @@ impl Store {
         let work = tempfile::Builder::new().prefix(NEW).tempdir_in(&sources);
         let work = work.map_err(io_error("make a folder in", &sources))?;
         progress(&format!("fetching {package} {package_version}"));
-        let unpacked = Apt::open(&self.root)?.fetch(&package, &package_version, work.path())?;
+        let unpacked = self.apt()?.fetch(&package, &package_version, work.path())?;
         let inside = unpacked.join("usr/src");
         let tarball = find_tarball(&inside, &package).ok_or_else(|| StoreError::BadPackage {
             package: package.clone(),
@@ -51,7 +51,7 @@ impl Store {
         let file = entry.join(tarball.file_name().unwrap_or_default());
         fs::rename(&tarball, &file).map_err(io_error("move the source to", &file))?;
         let note = entry.join("package.json");
-        let text = serde_json::to_vec_pretty(&Note { package: package.clone(), package_version });
+        let text = serde_json::to_vec_pretty(&Note { package: package.clone(), package_version, size: None });
         fs::write(&note, text.unwrap_or_default()).map_err(io_error("write", &note))?;
         if place.exists() {
             // Without a tarball, or it would have been used.

@@ -4,9 +4,9 @@
 //! of an object, takes too long over it or does not start costs that object its preparation and nothing else: the
 //! guest gets the object itself.
 
-use super::vm::die_with_parent;
 use crate::{
     image::Image,
+    process::die_with_parent,
     protocol::{self, Bytes, FromPreparer, PREPARER, Plan, ToPreparer},
 };
 use std::{

@@ -14,7 +14,7 @@ use super::{
     Accel, Cancel, Event, Object, Options, Outcome, RunError, Work, accel, elf, host_processors, initramfs,
     local,
     preparers::Preparers,
-    vm::{self, FromVm, Machine, Vm},
+    vm::{self, Ended, FromVm, Machine, Vm},
 };
 use crate::{
     image::Image,
@@ -26,6 +26,7 @@ use prepared::{Prepared, Symbols};
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     path::PathBuf,
+    process::ExitStatus,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -45,8 +46,13 @@ const IDLE_DEATH_LIMIT: usize = 3;
 const WAITING_LIMIT: usize = 32 << 20;
 /// How many times the time allowed a program may take where the host leaves the guest too little processor time.
 const PATIENCE: u32 = 5;
-/// How long a guest without a program in flight may say nothing.
+/// How long a guest without a program in flight may say nothing of use. With programs in flight it has the time that
+/// these have at most besides.
 const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+/// Bytes of an object that a program takes at least: its symbol and an instruction.
+const SMALLEST_PROGRAM: usize = 24 + 8;
+/// Longest release that is believed; the kernel's own has 64 characters at most.
+const RELEASE_LIMIT: usize = 128;
 
 /// The account of one object.
 struct Entry {
@@ -107,6 +113,7 @@ pub(super) struct Supervisor<'a> {
     accel: Option<Accel>,
     wanted_accel: Accel,
     timeout: Duration,
+    silence: Duration,
     stop: Option<Stop>,
     entries: Vec<Entry>,
     /// To be tried alone, before anything else.
@@ -185,6 +192,7 @@ impl<'a> Supervisor<'a> {
             accel: None,
             wanted_accel: options.accel,
             timeout: options.timeout,
+            silence: SILENCE_LIMIT,
             stop: options.stop.clone(),
             entries: Vec::new(),
             suspects: VecDeque::new(),
@@ -329,7 +337,7 @@ impl<'a> Supervisor<'a> {
         let trials = trials.into_iter().flat_map(|(accel, limit)| {
             std::iter::repeat_n((accel, limit), if accel == Accel::Tcg { BOOT_TRIALS } else { 1 })
         });
-        let mut failure = (String::new(), String::new());
+        let mut failure = (String::new(), Ended { console: String::new(), status: None });
         for (accel, limit) in trials {
             let begun = Instant::now();
             let vm = (self.start)(accel)?;
@@ -354,7 +362,7 @@ impl<'a> Supervisor<'a> {
                 break;
             }
         }
-        let (reason, console) = failure;
+        let (reason, Ended { console, status }) = failure;
         if self.wanted_accel == Accel::Native {
             return Err(RunError::NoAgent { reason, words: console });
         }
@@ -363,12 +371,38 @@ impl<'a> Supervisor<'a> {
                 reason: format!("{reason}: {}", console.lines().last().unwrap_or_default()),
             });
         }
+        // A guest that ends, even by a panic of its kernel, is a success to QEMU.
+        if let Some(status) = status.filter(|status| !status.success()) {
+            return Err(self.qemu_failed(status, &console));
+        }
         Err(RunError::NoBoot {
             release: self.image.release.clone(),
             path: self.image.path.display().to_string(),
             reason: format!("{reason}{}", self.given),
             console: if console.is_empty() { "Its console stayed empty.".to_string() } else { console },
         })
+    }
+
+    /// QEMU did not run its guest to an end: the error says what it said, and the way out.
+    fn qemu_failed(&self, status: ExitStatus, words: &str) -> RunError {
+        use std::os::unix::process::ExitStatusExt;
+        let version = vm::version(&self.qemu);
+        let way_out = match (&version, status.signal()) {
+            (Some((_, true)), _) => "It is too old: 2.12 is the oldest that can do it",
+            (_, Some(9)) => {
+                "Somebody killed it, as the system does when the machine runs out of memory: --jobs 1 makes the guest the \
+                 smallest"
+            }
+            _ if !self.given.is_empty() => "See whether the arguments are right",
+            _ => "See whether `qemu-system-x86_64` on the PATH is a whole and current QEMU",
+        };
+        RunError::QemuFailed {
+            version: version.map(|(version, _)| format!(" {version}")).unwrap_or_default(),
+            qemu: self.qemu.display().to_string(),
+            status: format!("{status}{}", self.given),
+            words: if words.is_empty() { "It said nothing.".to_string() } else { words.to_string() },
+            way_out,
+        }
     }
 
     /// The agent's hello and ours. The inner error says why there was none.
@@ -379,7 +413,10 @@ impl<'a> Supervisor<'a> {
             match vm.receive(TICK) {
                 None => {}
                 Some(FromVm::Message(message, _)) => match *message {
-                    FromGuest::Hello { version: VERSION, release } => {
+                    FromGuest::Hello { version: VERSION, mut release } => {
+                        if let Some((end, _)) = release.char_indices().nth(RELEASE_LIMIT) {
+                            release.truncate(end);
+                        }
                         let log_limit = (u64::from(self.memory_mib) << 20) / (4 * u64::from(self.vcpus));
                         let hello = ToGuest::Hello {
                             version: VERSION,
@@ -390,7 +427,10 @@ impl<'a> Supervisor<'a> {
                         vm.send(hello, self.image.config.clone().unwrap_or_default());
                         return Ok(Ok(release));
                     }
-                    other => return Ok(Err(format!("its agent says something strange: {other:?}"))),
+                    other => {
+                        let other: String = format!("{other:?}").chars().take(200).collect();
+                        return Ok(Err(format!("its agent says something strange: {other}")));
+                    }
                 },
                 Some(FromVm::Closed(reason)) => return Ok(Err(reason)),
             }
@@ -405,7 +445,9 @@ impl<'a> Supervisor<'a> {
     /// Works with one guest until there is nothing to do or it ends.
     fn session(&mut self, vm: Vm) -> Result<End, RunError> {
         let mut session = Session::new(self);
+        // When the guest last said something of use, which it cannot do for ever. What it says else does not count.
         let mut heard = Instant::now();
+        let most_silence = self.silence + self.timeout * PATIENCE;
         let ended = loop {
             self.check_cancelled()?;
             session.send_more(self, &vm);
@@ -417,23 +459,33 @@ impl<'a> Supervisor<'a> {
                 heard = Instant::now();
                 continue;
             }
-            match vm.receive(TICK) {
+            let (event, behind) = match vm.take() {
+                Some(event) => (Some(event), true),
+                None => (vm.receive(TICK), false),
+            };
+            match event {
                 Some(FromVm::Message(message, payload)) => {
-                    heard = Instant::now();
-                    session.hear(self, &vm, *message, payload);
+                    let of_use = session.hear(self, &vm, *message, payload);
+                    heard = if of_use { Instant::now() } else { heard };
                 }
                 Some(FromVm::Closed(reason)) => break reason,
                 None => {}
             }
-            let late = session.late(&vm);
+            let late = session.late(&vm, behind);
             if !late.is_empty() {
-                return Ok(End::Late { console: vm.finish(Duration::ZERO), late, unsent: session.unsent() });
+                let Ended { console, .. } = vm.finish(Duration::ZERO);
+                return Ok(End::Late { console, late, unsent: session.unsent() });
             }
-            if session.in_flight.is_empty() && heard.elapsed() > SILENCE_LIMIT {
+            let silence = heard.elapsed();
+            if session.in_flight.is_empty() && silence > self.silence || silence > most_silence {
                 break "the guest has gone silent".to_string();
             }
         };
-        let console = vm.finish(Duration::from_secs(1));
+        let Ended { console, status } = vm.finish(Duration::from_secs(1));
+        let ended = match status.filter(|status| !status.success()) {
+            Some(status) if !self.image.is_running() => format!("{ended} (QEMU ended with {status})"),
+            _ => ended,
+        };
         let in_flight = session.in_flight.keys().copied().collect();
         Ok(End::Died { reason: ended, console, in_flight, unsent: session.unsent() })
     }
@@ -471,17 +523,19 @@ impl<'a> Supervisor<'a> {
         self.entries.get(object as usize).is_none_or(|entry| entry.settled(program))
     }
 
-    /// Sends the program's outcome out, unless it has one.
-    fn settle(&mut self, object: u32, program: u32, outcome: Outcome) {
-        let Some(entry) = self.entries.get_mut(object as usize) else { return };
+    /// Sends the program's outcome out, unless it has one; true if it had none.
+    fn settle(&mut self, object: u32, program: u32, outcome: Outcome) -> bool {
+        let Some(entry) = self.entries.get_mut(object as usize) else { return false };
         let Some(program) = entry.programs.as_mut().and_then(|programs| programs.get_mut(program as usize))
         else {
-            return;
+            return false;
         };
-        if !std::mem::replace(&mut program.settled, true) {
+        let news = !std::mem::replace(&mut program.settled, true);
+        if news {
             let (object, program) = (entry.object.name.clone(), program.name.clone());
             self.work.event(Event::Program { object, program, outcome });
         }
+        news
     }
 
     fn give_up(&mut self, reason: &str) {
@@ -541,6 +595,8 @@ struct Session {
     /// What was sent and is not finished: the suspect if it was one, and the size.
     sent: HashMap<u32, (Item, bool, usize)>,
     in_flight: BTreeMap<Item, Begun>,
+    /// What the agent has begun with since it was sent.
+    started: HashSet<Item>,
     timeout: Duration,
     vcpus: usize,
     window: usize,
@@ -557,6 +613,7 @@ impl Session {
             queue: VecDeque::new(),
             sent: HashMap::new(),
             in_flight: BTreeMap::new(),
+            started: HashSet::new(),
             timeout: supervisor.timeout,
             vcpus: supervisor.vcpus as usize,
             window: 2 * supervisor.vcpus as usize + 2,
@@ -648,6 +705,7 @@ impl Session {
                 }
             };
             vm.send(message, Arc::clone(bytes));
+            self.started.retain(|started| started.object != item.object);
             self.begun = true;
             self.sent.insert(item.object, (item, alone, bytes.len()));
         }
@@ -684,96 +742,113 @@ impl Session {
         }
     }
 
-    /// Takes in what the agent says. What makes no sense is passed over: a program that it leaves without a
-    /// result is noticed when its object is finished.
-    fn hear(&mut self, supervisor: &mut Supervisor<'_>, vm: &Vm, message: FromGuest, payload: Vec<u8>) {
+    /// Takes in what the agent says; true if that brings the work forward, which can be only so often. What makes no
+    /// sense is passed over: a program that it leaves without a result is noticed when its object is finished.
+    fn hear(
+        &mut self,
+        supervisor: &mut Supervisor<'_>,
+        vm: &Vm,
+        message: FromGuest,
+        payload: Vec<u8>,
+    ) -> bool {
         match message {
-            FromGuest::Hello { .. } => {}
+            FromGuest::Hello { .. } => false,
             FromGuest::Starting { object, program } => {
-                if self.sent.contains_key(&object) {
+                let known = program.is_none_or(|program| !supervisor.settled(object, program));
+                let item = Item { object, program };
+                // Once: what begins again and again would never be late.
+                let news = known && self.sent.contains_key(&object) && self.started.insert(item);
+                if news {
                     let begun = Begun { at: Instant::now(), processor_time: vm.processor_time() };
-                    self.in_flight.insert(Item { object, program }, begun);
+                    self.in_flight.insert(item, begun);
                 }
+                news
             }
             FromGuest::Opened { object, programs } => {
-                if self.sent.contains_key(&object) {
-                    opened(supervisor, object, programs, false);
-                }
+                self.sent.contains_key(&object) && opened(supervisor, object, programs, false)
             }
             FromGuest::NotOpened { object, reason } => {
                 self.in_flight.remove(&Item { object, program: None });
-                if self.sent.remove(&object).is_some() {
+                let news = self.sent.remove(&object).is_some();
+                if news {
                     supervisor.blame(Item { object, program: None }, &|| Outcome::NotLoadable {
                         reason: reason.clone(),
                     });
                 }
+                news
             }
             FromGuest::Prepared { object } => {
-                self.in_flight.remove(&Item { object, program: None });
+                self.in_flight.remove(&Item { object, program: None }).is_some()
             }
             FromGuest::Loaded { object, program, loaded, verdict, errno, truncated } => {
                 self.in_flight.remove(&Item { object, program: Some(program) });
                 let said = Said { verdict, errno, log: text(payload), truncated };
-                supervisor.settle(object, program, Outcome::Loaded(Box::new((*loaded, said))));
+                supervisor.settle(object, program, Outcome::Loaded(Box::new((*loaded, said))))
             }
             FromGuest::Symbols => {
-                if matches!(supervisor.symbols, Symbols::Asked) {
+                let news = matches!(supervisor.symbols, Symbols::Asked);
+                if news {
                     let none = payload.is_empty();
                     supervisor.set_symbols(if none { Symbols::Gone } else { Symbols::Known(payload.into()) });
                 }
+                news
             }
             FromGuest::Maps { object, maps } => {
-                if let Some(prepared) = supervisor.on_host(object) {
-                    prepared.maps = maps;
-                }
+                let Some(prepared) = supervisor.on_host(object) else { return false };
+                let news = prepared.maps.is_empty() && !maps.is_empty();
+                prepared.maps = maps;
+                news
             }
             FromGuest::Unfit { object, .. } => {
-                self.in_flight.remove(&Item { object, program: None });
-                let sent = self.sent.remove(&object);
-                if let Some((item, alone, _)) = sent {
-                    supervisor.set_prepared(object, Prepared::InGuest);
-                    self.queue.push_front((item, alone));
+                // What the guest has to prepare anyhow cannot be handed back to it.
+                if supervisor.on_host(object).is_none() {
+                    return false;
                 }
+                self.in_flight.remove(&Item { object, program: None });
+                let Some((item, alone, _)) = self.sent.remove(&object) else { return false };
+                supervisor.set_prepared(object, Prepared::InGuest);
+                self.queue.push_front((item, alone));
+                true
             }
             FromGuest::Answered { object, program, verdict, errno, truncated } => {
                 self.in_flight.remove(&Item { object, program: Some(program) });
-                let Some(prepared) = supervisor.on_host(object) else { return };
+                let Some(prepared) = supervisor.on_host(object) else { return false };
                 let Some(PlannedProgram { mut loaded, maps, part, .. }) = prepared.programs.remove(&program)
                 else {
-                    return;
+                    return false;
                 };
                 let known = prepared.maps.get(part as usize).map(Vec::as_slice).unwrap_or_default();
                 loaded.maps = maps.iter().filter_map(|place| known.get(*place as usize).cloned()).collect();
                 if loaded.maps.len() != maps.len() {
-                    return;
+                    return false;
                 }
                 let said = Said { verdict, errno, log: text(payload), truncated };
-                supervisor.settle(object, program, Outcome::Loaded(Box::new((loaded, said))));
+                supervisor.settle(object, program, Outcome::Loaded(Box::new((loaded, said))))
             }
             FromGuest::NotLoadable { object, program, reason } => {
                 self.in_flight.remove(&Item { object, program: Some(program) });
-                supervisor.settle(object, program, Outcome::NotLoadable { reason });
+                supervisor.settle(object, program, Outcome::NotLoadable { reason })
             }
             FromGuest::Finished { object } => {
-                if let Some((item, ..)) = self.sent.remove(&object) {
-                    self.in_flight.retain(|item, _| item.object != object);
-                    let reason = "the agent gave no result for it".to_string();
-                    supervisor.blame(item, &|| Outcome::NotLoadable { reason: reason.clone() });
-                    // What it was made into is not needed any more.
-                    supervisor.set_prepared(object, Prepared::InGuest);
-                }
+                let Some((item, ..)) = self.sent.remove(&object) else { return false };
+                self.in_flight.retain(|item, _| item.object != object);
+                let reason = "the agent gave no result for it".to_string();
+                supervisor.blame(item, &|| Outcome::NotLoadable { reason: reason.clone() });
+                // What it was made into is not needed any more.
+                supervisor.set_prepared(object, Prepared::InGuest);
+                true
             }
         }
     }
 
-    /// What is in flight for too long.
-    fn late(&self, vm: &Vm) -> Vec<Item> {
+    /// What is in flight for too long. If the host is behind with listening, its result may be waiting here.
+    fn late(&self, vm: &Vm, behind: bool) -> Vec<Item> {
         let busy = u32::try_from(self.in_flight.len().min(self.vcpus)).unwrap_or(u32::MAX);
         let late = self.in_flight.iter().filter(|(_, begun)| {
             let elapsed = begun.at.elapsed();
             let patient = || elapsed <= self.timeout * PATIENCE;
-            elapsed > self.timeout
-                && (begun.had_its_share(vm.processor_time(), self.timeout * busy) || !patient())
+            let had_its_share = || !behind && begun.had_its_share(vm.processor_time(), self.timeout * busy);
+            elapsed > self.timeout && (had_its_share() || !patient())
         });
         late.map(|(item, _)| *item).collect()
     }
@@ -784,11 +859,13 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// Notes the programs of an object, the first time that they are told.
-fn opened(supervisor: &mut Supervisor<'_>, object: u32, names: Vec<String>, on_host: bool) {
-    let Some(entry) = supervisor.entries.get_mut(object as usize) else { return };
-    if entry.programs.is_some() {
-        return;
+/// Notes the programs of an object, the first time that they are told; true if it is.
+fn opened(supervisor: &mut Supervisor<'_>, object: u32, names: Vec<String>, on_host: bool) -> bool {
+    let Some(entry) = supervisor.entries.get_mut(object as usize) else { return false };
+    // Each program has a symbol and an instruction at least.
+    let most = entry.object.bytes.len() / SMALLEST_PROGRAM;
+    if entry.programs.is_some() || names.len() > most {
+        return false;
     }
     let only = entry.object.only.as_ref();
     let unwanted = |name: &String| only.is_some_and(|only| !only.contains(name));
@@ -796,6 +873,7 @@ fn opened(supervisor: &mut Supervisor<'_>, object: u32, names: Vec<String>, on_h
     entry.programs = Some(programs);
     let object = entry.object.name.clone();
     supervisor.work.event(Event::Opened { object, programs: names, on_host });
+    true
 }
 
 /// When something began, and the processor time that the guest had had by then.

@@ -4,9 +4,10 @@
 //! kernel when the thread that started it ends. What it needs is handed over in memory and through inherited
 //! descriptors: nothing is left behind in the file system, however anybody dies.
 
-use super::{Accel, RunError, initramfs};
+use super::{Accel, Room, RunError, initramfs};
 use crate::{
     memory::MemoryFile,
+    process::{die_with_parent, has_ended, kill_group},
     protocol::{self, FromGuest, PORT, ToGuest},
 };
 use std::{
@@ -18,8 +19,8 @@ use std::{
         fd::OwnedFd,
         unix::{net::UnixStream, process::CommandExt},
     },
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
@@ -47,6 +48,12 @@ const EMULATED_CONTROLLER: &str = "virtio-serial-pci,ioeventfd=off";
 const CONSOLE: usize = 16 << 10;
 /// Lines shown of a console.
 const CONSOLE_LINES: usize = 40;
+/// Bytes of messages that may wait to be taken; a longer one waits alone. What is not read stays in the guest.
+const WAITING_LIMIT: usize = 64 << 20;
+/// The oldest QEMU that can be handed a socket that is open already (`-chardev socket,fd=`).
+const OLDEST_QEMU: (u32, u32) = (2, 12);
+/// How long QEMU may take to tell its version, and the console's reader to end with its process.
+const MOMENT: Duration = Duration::from_secs(3);
 
 /// Finds QEMU on the path.
 pub(super) fn find_qemu() -> Result<PathBuf, RunError> {
@@ -55,6 +62,33 @@ pub(super) fn find_qemu() -> Result<PathBuf, RunError> {
         .map(|folder| folder.join(QEMU))
         .find(|file| file.is_file())
         .ok_or_else(|| RunError::NoQemu { program: QEMU.to_string() })
+}
+
+/// The version of QEMU, and whether it is too old; nothing if it does not tell.
+pub(super) fn version(qemu: &Path) -> Option<(String, bool)> {
+    let mut command = Command::new(qemu);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    die_with_parent(command.process_group(0));
+    let mut child = command.spawn().ok()?;
+    let mut stdout = child.stdout.take()?;
+    let (send, receive) = mpsc::channel();
+    // Detached: what does not end is killed, and whoever holds its output otherwise is not waited for.
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = stdout.by_ref().take(4096).read_to_end(&mut text);
+        let _ = send.send(text);
+    });
+    let text = receive.recv_timeout(MOMENT);
+    kill_group(&mut child);
+    parse_version(&String::from_utf8_lossy(&text.ok()?))
+}
+
+fn parse_version(text: &str) -> Option<(String, bool)> {
+    let (_, rest) = text.lines().next()?.split_once("version ")?;
+    let version = rest.split([' ', '(', ',']).next().filter(|version| !version.is_empty())?;
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
+    let version_of_two = (numbers.next()??, numbers.next()??);
+    Some((version.chars().take(40).collect(), version_of_two < OLDEST_QEMU))
 }
 
 /// What a virtual machine is made from.
@@ -82,10 +116,23 @@ pub(super) struct Vm {
     child: Option<Child>,
     port: UnixStream,
     to_guest: Option<Sender<(ToGuest, Arc<[u8]>)>>,
-    from_guest: Option<Receiver<FromVm>>,
+    from_guest: Option<Receiver<(FromVm, usize)>>,
+    /// Bytes of messages that were read and not taken.
+    waiting: Arc<Room>,
     console: Arc<Mutex<VecDeque<u8>>>,
     errors: Arc<Mutex<VecDeque<u8>>>,
+    /// Those that talk over the port.
     threads: Vec<JoinHandle<()>>,
+    /// Those that listen to the process.
+    listeners: Vec<JoinHandle<()>>,
+}
+
+/// How a virtual machine ended.
+pub(super) struct Ended {
+    /// The last lines of its console and of QEMU's own messages.
+    pub(super) console: String,
+    /// The process's status, if it ended by itself.
+    pub(super) status: Option<ExitStatus>,
 }
 
 impl Machine {
@@ -146,34 +193,16 @@ pub(super) fn start(mut command: Command, action: &'static str) -> Result<Vm, Ru
     match Vm::over(port) {
         Ok(mut vm) => {
             for (pipe, tail) in [(stdout, &vm.console), (stderr, &vm.errors)] {
-                vm.threads.extend(pipe.map(|pipe| keep_tail(pipe, tail)));
+                vm.listeners.extend(pipe.map(|pipe| keep_tail(pipe, tail)));
             }
             vm.child = Some(child);
             Ok(vm)
         }
         Err(source) => {
-            let _ = child.kill();
-            let _ = child.wait();
+            kill_group(&mut child);
             Err(RunError::Io { action: "talk to the guest", source })
         }
     }
-}
-
-/// Has the kernel kill the child when the thread that started it is gone.
-#[allow(unsafe_code)]
-pub(super) fn die_with_parent(command: &mut Command) {
-    use nix::{
-        sys::{prctl, signal::Signal},
-        unistd::{getpid, getppid},
-    };
-    let parent = getpid();
-    let prepare = move || {
-        prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // The parent may have died before the line above.
-        if getppid() == parent { Ok(()) } else { Err(std::io::Error::other("the parent has died")) }
-    };
-    // SAFETY: between fork and exec, `prepare` makes system calls only.
-    unsafe { command.pre_exec(prepare) };
 }
 
 fn keep_tail(mut from: impl Read + Send + 'static, tail: &Arc<Mutex<VecDeque<u8>>>) -> JoinHandle<()> {
@@ -195,18 +224,24 @@ impl Vm {
         let mut reader = BufReader::with_capacity(1 << 16, port.try_clone()?);
         let mut writer = port.try_clone()?;
         let (to_guest, outgoing) = mpsc::channel::<(ToGuest, Arc<[u8]>)>();
-        // Bounded: what nobody has taken yet waits in the guest.
+        // Bounded, in number and in bytes: what nobody has taken yet waits in the guest.
         let (incoming, from_guest) = mpsc::sync_channel(64);
+        let waiting = Arc::new(Room::of(WAITING_LIMIT));
+        let count = Arc::clone(&waiting);
         let read = move || {
             loop {
-                let (event, last) = match protocol::read::<FromGuest>(&mut reader) {
+                let mut counted = Counted { from: &mut reader, bytes: 0 };
+                let (event, last) = match protocol::read::<FromGuest>(&mut counted) {
                     Ok((message, payload)) => (FromVm::Message(Box::new(message), payload), false),
                     Err(error) if error.kind() == ErrorKind::InvalidData => {
                         (FromVm::Closed(format!("the guest talks nonsense: {error}")), true)
                     }
+                    // Between two messages or in the middle of one.
                     Err(_) => (FromVm::Closed("the guest died".to_string()), true),
                 };
-                if incoming.send(event).is_err() || last {
+                let bytes = counted.bytes;
+                count.take(bytes);
+                if incoming.send((event, bytes)).is_err() || last {
                     return;
                 }
             }
@@ -223,9 +258,11 @@ impl Vm {
             port,
             to_guest: Some(to_guest),
             from_guest: Some(from_guest),
+            waiting,
             console: Arc::default(),
             errors: Arc::default(),
             threads: vec![std::thread::spawn(read), std::thread::spawn(write)],
+            listeners: Vec::new(),
         })
     }
 
@@ -236,11 +273,20 @@ impl Vm {
         }
     }
 
+    /// What came from the guest and was not taken yet, if anything did.
+    pub(super) fn take(&self) -> Option<FromVm> {
+        let (event, bytes) = self.from_guest.as_ref()?.try_recv().ok()?;
+        self.waiting.give_back(bytes);
+        Some(event)
+    }
+
     /// What comes from the guest within `limit`; nothing if nothing comes.
     pub(super) fn receive(&self, limit: Duration) -> Option<FromVm> {
-        let from_guest = self.from_guest.as_ref()?;
-        match from_guest.recv_timeout(limit) {
-            Ok(event) => Some(event),
+        match self.from_guest.as_ref()?.recv_timeout(limit) {
+            Ok((event, bytes)) => {
+                self.waiting.give_back(bytes);
+                Some(event)
+            }
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => Some(FromVm::Closed("the guest died".to_string())),
         }
@@ -256,32 +302,51 @@ impl Vm {
         Some(Duration::from_millis(10 * (user + system)))
     }
 
-    /// Ends the virtual machine, after a moment for one that is ending by itself, and returns the last lines
-    /// of its console and of QEMU's own messages.
-    pub(super) fn finish(mut self, patience: Duration) -> String {
+    /// Ends the virtual machine, after a moment for one that is ending by itself.
+    pub(super) fn finish(mut self, patience: Duration) -> Ended {
         let end = Instant::now() + patience;
-        let running = |child: &mut Child| matches!(child.try_wait(), Ok(None));
-        while Instant::now() < end && self.child.as_mut().is_some_and(running) {
+        while Instant::now() < end && self.child.as_ref().is_some_and(|child| !has_ended(child)) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        self.end();
+        let status = self.end();
         let (errors, console) = (last_lines(&self.errors), last_lines(&self.console));
-        [errors, console].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+        let texts = [errors, console].into_iter().filter(|text| !text.is_empty());
+        Ended { console: texts.collect::<Vec<_>>().join("\n"), status }
     }
 
-    fn end(&mut self) {
-        // The process is ours until it is waited for, so its number cannot be another's.
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+    /// Ends everything; returns the status of a process that had ended by itself.
+    fn end(&mut self) -> Option<ExitStatus> {
+        let status = self.child.take().and_then(|mut child| kill_group(&mut child));
         let _ = self.port.shutdown(Shutdown::Both);
         // Without these the threads would wait for us.
         self.to_guest = None;
         self.from_guest = None;
+        self.waiting.give_back(usize::MAX);
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        // Something that left the group, started by what stands for QEMU, may hold the console open: it is not waited for.
+        let end = Instant::now() + MOMENT;
+        for listener in self.listeners.drain(..) {
+            while !listener.is_finished() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        status
+    }
+}
+
+/// Counts what is read.
+struct Counted<'r, R> {
+    from: &'r mut R,
+    bytes: usize,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.bytes = self.bytes.saturating_add(count);
+        Ok(count)
     }
 }
 
@@ -304,6 +369,62 @@ fn last_lines(tail: &Mutex<VecDeque<u8>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn shell(script: &str) -> Vm {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        start(command, "start a shell").unwrap()
+    }
+
+    #[test]
+    fn the_version_says_whether_it_is_too_old() {
+        let told = |text: &str| parse_version(text);
+        let debian = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright (c) 2003-2022";
+        assert_eq!(told(debian), Some(("7.2.22".into(), false)));
+        assert_eq!(told("QEMU emulator version 2.5.0, Copyright"), Some(("2.5.0".into(), true)));
+        assert_eq!(told("QEMU emulator version 2.5.0"), Some(("2.5.0".into(), true)));
+        assert_eq!(told("QEMU emulator version 2.12.0"), Some(("2.12.0".into(), false)));
+        assert_eq!(told("QEMU emulator version 10.1.50 (v10)"), Some(("10.1.50".into(), false)));
+        assert_eq!(told("something else"), None);
+        // Neither what never ends nor what says nothing of use keeps anybody waiting.
+        let begun = Instant::now();
+        assert_eq!(version(Path::new("/bin/cat")), None);
+        assert_eq!(version(Path::new("/there/is/none")), None);
+        assert!(begun.elapsed() < MOMENT + Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_console_without_end_is_kept_in_little_memory() {
+        let vm = shell("while :; do echo line line line line line line line line line line; done");
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(vm.console.lock().unwrap().capacity() <= 4 * CONSOLE);
+        let begun = Instant::now();
+        let Ended { console, status } = vm.finish(Duration::from_millis(50));
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        assert_eq!((console.lines().count(), status), (CONSOLE_LINES, None));
+    }
+
+    #[test]
+    fn nothing_that_was_started_is_left() {
+        let vm = shell("sleep 301 & sleep 302 & echo $! >&2; wait");
+        let end = Instant::now() + Duration::from_secs(20);
+        while vm.errors.lock().unwrap().is_empty() {
+            assert!(Instant::now() < end);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let Ended { console, status } = vm.finish(Duration::ZERO);
+        assert_eq!(status, None);
+        let stat = format!("/proc/{}/stat", console.trim());
+        let alive = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+        let end = Instant::now() + Duration::from_secs(20);
+        while alive() {
+            assert!(Instant::now() < end, "{stat}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // One that ended by itself is told from one that was killed.
+        let Ended { status, .. } = shell("exit 7").finish(Duration::from_secs(20));
+        assert_eq!(status.and_then(|status| status.code()), Some(7));
+    }
 
     #[test]
     fn processor_time_is_that_of_the_process() {

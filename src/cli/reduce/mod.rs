@@ -9,6 +9,7 @@ use super::{
     flags::AccelFlag,
     guest::Guest,
     inputs::{Inputs, ObjectFile},
+    interrupt,
     kernels::{self, Kernel, Wanted},
     output::{self, Output},
     session,
@@ -133,10 +134,7 @@ impl Config {
         {
             bail!("{}: -o would overwrite the object that is to be reduced", files.object.display());
         }
-        let (cancel, cancel_all) = (Cancel::new(), Cancel::new());
-        let (first, again) = (cancel.clone(), cancel_all.clone());
-        let on_signal = move || if first.is_cancelled() { again.cancel() } else { first.cancel() };
-        ctrlc::set_handler(on_signal).context("Ctrl-C cannot be watched for")?;
+        let (cancel, cancel_all) = (interrupt::cancel(), interrupt::cancel_again());
         Ok(Config {
             object,
             program: flags.program,

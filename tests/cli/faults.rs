@@ -1,0 +1,567 @@
+//! What goes wrong around a run: full disks, caches half written or used twice at once, a QEMU that is too old, dies or
+//! lies, signals. What stands for QEMU is a shell script, and so is apt; the guest's words are written by the test.
+
+use super::*;
+use crate::elf;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde::Serialize;
+use std::{
+    os::unix::fs::PermissionsExt,
+    process::{Child, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The version of the agent's messages.
+const VERSION: u32 = 5;
+const RELEASE: &str = "7.2.99-cloud-amd64";
+/// How long anything may take that should take no time.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A message of the agent: its number, its fields, and what is behind it.
+fn frame(number: u32, fields: impl Serialize, payload: &str) -> Vec<u8> {
+    let message = postcard::to_stdvec(&(number, fields)).unwrap();
+    let lengths = [message.len() as u32, payload.len() as u32];
+    let lengths = lengths.into_iter().flat_map(u32::to_le_bytes);
+    lengths.chain(message.iter().copied()).chain(payload.bytes()).collect()
+}
+
+fn hello() -> Vec<u8> {
+    frame(0, (VERSION, RELEASE), "")
+}
+
+/// The object, number 0, has these programs, and the first is about to be loaded.
+fn opened(programs: &[&str]) -> Vec<u8> {
+    let parts = [
+        frame(3, (0u32, None::<u32>), ""),
+        frame(1, (0u32, programs), ""),
+        frame(4, 0u32, ""),
+        frame(3, (0u32, Some(0u32)), ""),
+    ];
+    parts.concat()
+}
+
+/// The log of a program.
+fn told(program: u32, section: &str) -> Vec<u8> {
+    frame(5, (0u32, program, loaded(), Verdict::Accepted, 0i32, false), &log_of(section))
+}
+
+/// What the model says of the program of [`told`].
+fn right() -> String {
+    section().text
+}
+
+fn wrong() -> String {
+    right().replace("func#1", "func#7")
+}
+
+/// A folder with an object, a kernel, and what stands for other programs.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        let place = Place(folder());
+        fs::write(place.path("a.o"), [object(), vec![0; 1000]].concat()).unwrap();
+        fs::write(place.path("kernel"), elf::vmlinux(RELEASE)).unwrap();
+        fs::create_dir(place.path("tmp")).unwrap();
+        fs::create_dir(place.path("bin")).unwrap();
+        place
+    }
+
+    /// With a QEMU that says `words` on the port and then does what the script says.
+    fn with_guest(words: &[Vec<u8>], then: &str) -> Place {
+        let place = Place::new();
+        fs::write(place.path("words"), words.concat()).unwrap();
+        let words = place.path("words");
+        let started = place.path("tmp-started");
+        place.program(
+            "qemu-system-x86_64",
+            &format!(
+                "[ \"$1\" = --version ] && echo 'QEMU emulator version 7.2.0' && exit 0\n\
+                 /bin/cat {} >&0\n: > {}\n{then}\n",
+                words.display(),
+                started.display()
+            ),
+        );
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn program(&self, name: &str, script: &str) {
+        let path = self.path("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        for name in ["GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"] {
+            command.env_remove(name);
+        }
+        command
+            .current_dir(self.0.path())
+            .env("PATH", self.path("bin"))
+            .env("TMPDIR", self.path("tmp"))
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env("LD_LIBRARY_PATH", std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default());
+        command
+    }
+
+    fn spawn(&self, args: &[&str]) -> Running<'_> {
+        let mut command = self.command(env!("CARGO_BIN_EXE_livediff"));
+        let command = command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running { child: command.spawn().unwrap(), place: self, begun: Instant::now() }
+    }
+
+    fn run(&self, args: &[&str]) -> Done {
+        self.spawn(args).done()
+    }
+
+    /// `diff` of the object with the kernel.
+    fn diff(&self, more: &[&str]) -> Running<'_> {
+        self.spawn(&[DIFF, more].concat())
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.path("out.json")).unwrap()).unwrap()
+    }
+
+    /// Statuses by program.
+    fn statuses(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let json = self.json();
+        let programs = json["kernels"][0]["programs"].as_array().unwrap();
+        programs.iter().map(|program| (text(&program["program"]), text(&program["status"]))).collect()
+    }
+
+    /// No process of this folder is there, and no file but those that a test made and these.
+    #[track_caller]
+    fn left_are_only(&self, files: &[&str]) {
+        assert_eq!(names_in(&self.path("tmp")), Vec::<String>::new());
+        let mut names = names_in(self.0.path());
+        let made = ["a.o", "kernel", "tmp", "bin", "words", "tmp-started", "cache"];
+        names.retain(|name| !made.contains(&name.as_str()));
+        assert_eq!(names, files);
+        let folder = self.0.path().to_str().unwrap();
+        let end = Instant::now() + LIMIT;
+        while let Some(process) = processes().into_iter().find(|(_, line)| line.contains(folder)) {
+            assert!(Instant::now() < end, "left behind: {process:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+const DIFF: &[&str] =
+    &["diff", "a.o", "--kernel", "kernel", "--dialect", "7.2", "--accel", "tcg", "--json", "out.json"];
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Every process that runs something, and its command line.
+fn processes() -> Vec<(u32, String)> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let line = |pid: u32| Some((pid, fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?));
+    numbers.filter_map(line).filter(|(_, line)| !line.is_empty()).collect()
+}
+
+struct Running<'p> {
+    child: Child,
+    place: &'p Place,
+    begun: Instant,
+}
+
+impl Running<'_> {
+    /// Waits until a file is there.
+    fn wait_for(&self, file: &str) {
+        while !self.place.path(file).exists() {
+            assert!(self.begun.elapsed() < LIMIT, "no {file}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    #[track_caller]
+    fn done(self) -> Done {
+        let begun = self.begun;
+        let output = self.child.wait_with_output().unwrap();
+        assert!(begun.elapsed() < LIMIT, "it took {:?}", begun.elapsed());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Done { status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
+
+/// The words on which the other tests rely.
+#[test]
+fn a_guest_of_this_test_is_believed() {
+    for (section, status) in [(right(), 0), (wrong(), 1)] {
+        let words = [hello(), opened(&["one"]), told(0, &section), frame(11, 0u32, "")];
+        let place = Place::with_guest(&words, "exec /bin/sleep 300");
+        place.diff(&[]).done().exits(status);
+        place.left_are_only(&["out.json"]);
+    }
+}
+
+#[test]
+fn qemu_that_is_missing_or_too_old_or_dies_is_an_error_that_says_so() {
+    let place = Place::new();
+    place.diff(&[]).done().exits(2).complains("qemu-system-x86_64 is not installed");
+    place.left_are_only(&[]);
+    let old = "[ \"$1\" = --version ] && echo 'QEMU emulator version 2.5.0, Copyright' && exit 0\n\
+               echo \"qemu: -chardev socket,id=port,fd=0: Invalid parameter 'fd'\" >&2; exit 1\n";
+    place.program("qemu-system-x86_64", old);
+    place
+        .diff(&[])
+        .done()
+        .exits(2)
+        .complains("QEMU 2.5.0 (")
+        .complains("Invalid parameter 'fd'")
+        .complains("It is too old: 2.12");
+    assert!(place.json()["incomplete"].as_str().is_some_and(|why| why.contains("It is too old")));
+    place.left_are_only(&["out.json"]);
+    // Out of memory on the host.
+    place.program("qemu-system-x86_64", "[ \"$1\" = --version ] && exit 1\nkill -9 $$\n");
+    place.diff(&[]).done().exits(2).complains("signal: 9").complains("--jobs 1");
+    place.program("qemu-system-x86_64", "exit 0\n");
+    place.diff(&[]).done().exits(2).complains("did not start").complains("console stayed empty");
+    fs::write(place.path("bin/qemu-system-x86_64"), "no program").unwrap();
+    place.diff(&[]).done().exits(2).complains("start QEMU");
+    place.left_are_only(&["out.json"]);
+}
+
+#[test]
+fn a_port_that_closes_in_the_middle_of_a_record_costs_one_program() {
+    let two = told(1, &right());
+    let begun = frame(3, (0u32, Some(1u32)), "");
+    for end in [two[..two.len() / 2].to_vec(), two[..7].to_vec(), vec![0xff; 64]] {
+        let words =
+            [hello(), opened(&["one", "two"]), told(0, &right()), begun.clone(), end, b"\xff\xff".into()];
+        let place = Place::with_guest(&words, "exit 0");
+        let done =
+            place.diff(&["--junit", "out.xml"]).done().exits(0).says("1 match, 0 mismatch, 1 not compared");
+        assert!(done.stdout.contains("guest restarted"), "{}", done.stdout);
+        let pair = |program: &str, status: &str| (program.to_owned(), status.to_owned());
+        assert_eq!(place.statuses(), [pair("one", "match"), pair("two", "crashed")]);
+        assert!(place.json()["incomplete"].is_null());
+        place.left_are_only(&["out.json", "out.xml"]);
+        place.diff(&["--strict"]).done().exits(2);
+    }
+}
+
+#[test]
+fn signals_end_a_run_whatever_the_guest_does() {
+    let silent = (vec![vec![]], "exec /bin/sleep 300", None);
+    let words = vec![hello(), opened(&["one", "two"]), told(0, &right()), frame(3, (0u32, Some(1u32)), "")];
+    let hanging = (words.clone(), "exec /bin/sleep 300", Some("match"));
+    // Not QEMU itself but a script around it, whose child would be left.
+    let wrapped = (words.clone(), "/bin/sleep 300 & wait", Some("match"));
+    let babbling = (words.clone(), "while :; do echo words without end; done", Some("match"));
+    let mut bad = words;
+    bad[2] = told(0, &wrong());
+    let lying = (bad, "exec /bin/sleep 300", Some("mismatch"));
+    for (words, then, status) in [silent, hanging, wrapped, babbling, lying] {
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            let place = Place::with_guest(&words, then);
+            let running = place.diff(&[]);
+            running.wait_for("tmp-started");
+            // What was said is to be heard.
+            thread::sleep(Duration::from_millis(if status.is_some() { 700 } else { 50 }));
+            running.signal(signal);
+            let signalled = Instant::now();
+            let done = running.done().exits(if status == Some("mismatch") { 1 } else { 2 });
+            assert!(signalled.elapsed() < Duration::from_secs(10), "{:?}", signalled.elapsed());
+            let done = done.complains("interrupted");
+            assert_eq!(place.json()["incomplete"], "the run was interrupted", "{}", done.stderr);
+            if let Some(status) = status {
+                let statuses = place.statuses();
+                assert_eq!(statuses[0], ("one".to_owned(), status.to_owned()), "{}", done.stdout);
+                assert_eq!(statuses[1], ("two".to_owned(), "not_loadable".to_owned()));
+            }
+            place.left_are_only(&["out.json"]);
+        }
+    }
+}
+
+/// At whatever moment the signal comes, from the first.
+#[test]
+fn signals_at_any_moment_leave_nothing() {
+    let words = [hello(), opened(&["one"]), told(0, &right()), frame(11, 0u32, "")];
+    let place = Place::with_guest(&words, "exec /bin/sleep 300");
+    let whole = place.diff(&[]).done().exits(0);
+    let mut seen = std::collections::BTreeSet::new();
+    for step in 0..24 {
+        let _ = fs::remove_file(place.path("out.json"));
+        let running = place.diff(&[]);
+        thread::sleep(Duration::from_millis(step * step * 3 / 2));
+        let signal = if step % 2 == 0 { Signal::SIGINT } else { Signal::SIGTERM };
+        // It may have ended.
+        let _ = kill(Pid::from_raw(running.child.id() as i32), signal);
+        let done = running.done();
+        seen.insert(done.status);
+        match done.status {
+            // Before the first line of it ran: there was nothing to be done in good order.
+            None => assert!(done.stdout.is_empty() && !place.path("out.json").exists()),
+            Some(0) => assert_eq!(place.statuses().len(), 1, "{}", whole.stdout),
+            Some(2) => {
+                assert!(done.stderr.contains("interrupted"), "{}", done.stderr);
+                if place.path("out.json").exists() {
+                    assert_eq!(place.json()["incomplete"], "the run was interrupted");
+                }
+            }
+            status => panic!("{status:?}: {}", done.stderr),
+        }
+        let report: &[&str] = if place.path("out.json").exists() { &["out.json"] } else { &[] };
+        place.left_are_only(report);
+    }
+    assert!(seen.contains(&Some(2)), "{seen:?}");
+}
+
+/// A discrepancy is not hidden by a report that cannot be written, nor is one report by another.
+#[test]
+fn reports_on_a_full_disk_are_errors() {
+    let folder = folder();
+    let path = folder.path();
+    put_match(path, "one");
+    let diff = |more: &[&str]| livediff(path, &[&["diff", "--replay", "."], more].concat());
+    let full = ["--json", "/dev/full", "--junit", "out.xml"];
+    diff(&full).exits(2).complains("the report cannot be written to /dev/full").complains("No space left");
+    assert!(fs::read_to_string(path.join("out.xml")).unwrap().contains("tests=\"1\""));
+    put(path, &capture("two", Verdict::Accepted, 0, log_of(&section().text.replace("func#1", "func#7"))));
+    diff(&full).exits(1).complains("the report cannot be written to /dev/full");
+    diff(&["--json", "out.json"]).exits(1);
+    let merged = livediff(path, &["merge", "out.json", "--json", "/dev/full"]);
+    assert_ne!(merged.status, Some(0), "{}", merged.stderr);
+}
+
+#[test]
+fn results_that_cannot_be_written_out_are_an_error() {
+    let place = Place::new();
+    put_match(&place.path("captures"), "one");
+    let run = |args: &[&str]| {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = place.command(env!("CARGO_BIN_EXE_livediff")).args(args).stdout(full).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Done { status: output.status.code(), stdout: String::new(), stderr: text(&output.stderr) }
+    };
+    let diff = ["diff", "--replay", "captures"];
+    run(&diff).exits(2).complains("could not be written out whole: No space left");
+    run(&[&diff[..], &["--json", "-"]].concat()).exits(2).complains("the report cannot be written to -");
+    run(&["kernel", "info", "kernel", "--dialect", "7.2"]).exits(2).complains("No space left");
+    let bad = log_of(&section().text.replace("func#1", "func#7"));
+    put(&place.path("captures"), &capture("two", Verdict::Accepted, 0, bad));
+    run(&diff).exits(1).complains("could not be written out whole");
+}
+
+/// Runs a script with a full file system, of its own, at `full`. Nothing where that is not allowed.
+fn with_full_disk(place: &Place, script: &str) -> Option<Done> {
+    fs::create_dir_all(place.path("full")).unwrap();
+    let script = format!(
+        "mount -t tmpfs -o size=64k,mode=777 none full || exit 99\n{script}\nstatus=$?\n\
+         echo \"left: $(cd full && find . -type f | sort | tr '\\n' ' ')\"\nexit $status\n"
+    );
+    let mut command = place.command("unshare");
+    let path =
+        std::env::join_paths([place.path("bin"), "/usr/bin".into(), "/bin".into(), "/usr/sbin".into()]);
+    let command = command.env("PATH", path.unwrap()).args(["-rm", "sh", "-c", &script]);
+    let output = command.output().ok()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let done =
+        Done { status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
+    if done.status == Some(99) || done.stderr.starts_with("unshare:") {
+        eprintln!("SKIPPED: no file system can be mounted here: {}", done.stderr);
+        return None;
+    }
+    Some(done)
+}
+
+#[test]
+fn a_disk_that_is_full_costs_what_was_to_be_written_and_no_more() {
+    let livediff = env!("CARGO_BIN_EXE_livediff");
+    let words = [hello(), opened(&["one"]), told(0, &right()), frame(11, 0u32, "")];
+    let place = Place::with_guest(&words, "exec sleep 300");
+    let fill = "dd if=/dev/zero of=full/fill bs=1k 2>/dev/null";
+    // A report: the older one stays.
+    let script =
+        format!("echo old > full/out.json; {fill}; {livediff} {} full/out.json", DIFF[..9].join(" "));
+    let Some(done) = with_full_disk(&place, &script) else { return };
+    let done = done.exits(2).complains("the report cannot be written to full/out.json: No space left");
+    done.says("left: ./fill ./out.json \n");
+    place.left_are_only(&["full"]);
+    // A capture: likewise, and the run does not pass for a good one.
+    let record =
+        format!("{livediff} record a.o --kernel kernel --dialect 7.2 --accel tcg --verdict -o full/c");
+    let script = format!(
+        "{record} >&2 && sum=$(cat full/c/*/a.o/*) && {fill}; {record}; s=$?\n\
+                          [ \"$sum\" = \"$(cat full/c/*/a.o/*)\" ] || echo CHANGED; (exit $s)"
+    );
+    let done = with_full_disk(&place, &script)
+        .unwrap()
+        .exits(2)
+        .complains("1 capture could not be written to full/c");
+    assert!(!done.stdout.contains("CHANGED"), "{}", done.stdout);
+    done.says("one: full/c").says(&format!("left: ./c/{RELEASE}/a.o/one.capture ./fill \n"));
+    // What is temporary, and the cache.
+    let script = format!("{fill}; TMPDIR=$PWD/full XDG_CACHE_HOME=$PWD/full {livediff} {}", DIFF.join(" "));
+    let done = with_full_disk(&place, &script).unwrap();
+    assert_eq!(done.status, Some(0), "{}", done.stderr);
+    done.says("left: ./fill \n");
+    place.left_are_only(&["full", "out.json"]);
+    // No kernel can be fetched there.
+    place.program("apt-get", "echo 'Debian|http://mirror.test/debian'\n");
+    let script = format!("{fill}; XDG_CACHE_HOME=$PWD/full {livediff} kernel fetch 7.2");
+    let done = with_full_disk(&place, &script).unwrap().exits(2);
+    assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
+}
+
+/// A mirror with one kernel. Each download adds a line to `downloads`, and takes as long as `slowly` says.
+fn with_mirror(slowly: &str) -> Option<Place> {
+    if !["gpg", "pgp"]
+        .iter()
+        .any(|end| Path::new(&format!("/usr/share/keyrings/debian-archive-keyring.{end}")).is_file())
+    {
+        eprintln!("SKIPPED: the package debian-archive-keyring is not installed");
+        return None;
+    }
+    let place = Place::new();
+    let package = format!("linux-binary-{RELEASE}");
+    let folder = place.0.path().display();
+    place.program(
+        "apt-get",
+        &format!(
+            "case \"$*\" in\n*indextargets*) echo 'Debian|http://mirror.test/debian' ;;\n\
+             *download*) echo one >> {folder}/downloads; {slowly}\n: > kernel.deb ;;\nesac\n"
+        ),
+    );
+    place.program(
+        "apt-cache",
+        &format!(
+            "case \"$*\" in\n*pkgnames*) echo {package} ;;\n\
+             *linux-binary*) echo '{package} | 7.2.99-1 | http://mirror.test/debian sid/main amd64 Packages' ;;\nesac\n"
+        ),
+    );
+    place.program(
+        "dpkg-deb",
+        &format!("d=\"$3/usr/lib/modules/{RELEASE}\"; /bin/mkdir -p \"$d\"; /bin/cp {folder}/kernel \"$d/vmlinuz\"; : > \"$d/config\"\n"),
+    );
+    Some(place)
+}
+
+impl Place {
+    fn downloads(&self) -> usize {
+        fs::read_to_string(self.path("downloads")).unwrap_or_default().lines().count()
+    }
+
+    /// The cache has the kernel, whole, and nothing unfinished.
+    #[track_caller]
+    fn cache_is_good(&self) {
+        let kernels = self.path("cache/livediff/kernels");
+        assert_eq!(names_in(&kernels), [RELEASE]);
+        let kernel = fs::read(kernels.join(RELEASE).join("vmlinuz")).unwrap();
+        assert!(kernel == fs::read(self.path("kernel")).unwrap());
+        self.left_are_only(&["downloads"]);
+    }
+}
+
+#[test]
+fn two_runs_at_once_on_one_cache_fetch_once() {
+    let Some(place) = with_mirror("/bin/sleep 0.3") else { return };
+    let fetch = || place.spawn(&["kernel", "fetch", "7.2"]);
+    let running = [fetch(), fetch(), fetch()];
+    for done in running.map(Running::done) {
+        done.exits(0).says(&format!("kernels/{RELEASE}/vmlinuz\n"));
+    }
+    assert_eq!(place.downloads(), 1);
+    place.cache_is_good();
+}
+
+#[test]
+fn a_fetch_that_is_interrupted_leaves_nothing_and_one_that_is_killed_no_harm() {
+    let Some(place) = with_mirror("[ -e slow ] && /bin/sleep 300; [ -e ../../../../slow ] && /bin/sleep 300")
+    else {
+        return;
+    };
+    let slow = place.path("slow");
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGKILL] {
+        fs::write(&slow, "").unwrap();
+        let running = place.spawn(&["kernel", "fetch", "7.2"]);
+        running.wait_for("downloads");
+        let waiting = place.spawn(&["kernel", "fetch", "7.2"]);
+        thread::sleep(Duration::from_millis(200));
+        running.signal(signal);
+        let done = running.done();
+        fs::remove_file(&slow).unwrap();
+        if signal == Signal::SIGKILL {
+            assert_eq!(done.status, None);
+        } else {
+            done.exits(2).complains("interrupted");
+        }
+        // Another run takes over, with nothing of the first.
+        waiting.done().exits(0);
+        place.cache_is_good();
+        fs::remove_dir_all(place.path("cache")).unwrap();
+        fs::remove_file(place.path("downloads")).unwrap();
+    }
+    // One that waits for another can be interrupted too.
+    fs::write(&slow, "").unwrap();
+    let running = place.spawn(&["kernel", "fetch", "7.2"]);
+    running.wait_for("downloads");
+    let waiting = place.spawn(&["kernel", "fetch", "7.2"]);
+    thread::sleep(Duration::from_millis(200));
+    waiting.signal(Signal::SIGTERM);
+    waiting.done().exits(2).complains("interrupted");
+    running.signal(Signal::SIGTERM);
+    running.done().exits(2);
+    fs::remove_file(&slow).unwrap();
+    assert_eq!(names_in(&place.path("cache/livediff/kernels")), Vec::<String>::new());
+}
+
+#[test]
+fn a_cache_that_is_half_written_is_made_whole() {
+    let Some(place) = with_mirror("") else { return };
+    let fetch = |args: &[&str]| place.run(args).exits(0);
+    fetch(&["kernel", "fetch", "7.2"]);
+    let entry = place.path("cache/livediff/kernels").join(RELEASE);
+    let image = entry.join("vmlinuz");
+    let whole = fs::read(&image).unwrap();
+    let info = ["kernel", "info", "7.2", "--dialect", "7.2"];
+    for (number, damage) in [whole[..whole.len() / 2].to_vec(), Vec::new()].into_iter().enumerate() {
+        fs::write(&image, damage).unwrap();
+        fetch(&info).says(RELEASE);
+        assert_eq!(place.downloads(), number + 2);
+        place.cache_is_good();
+    }
+    for file in ["package.json", "vmlinuz"] {
+        fs::remove_file(entry.join(file)).unwrap();
+        fetch(&info);
+        place.cache_is_good();
+    }
+    fs::write(entry.join("package.json"), "{\"package\":").unwrap();
+    fetch(&info);
+    place.cache_is_good();
+    // Of the right length and damaged: that is seen when it is used, and how it is mended is said.
+    fs::write(&image, vec![0; whole.len()]).unwrap();
+    place.run(&info).exits(2).complains("vmlinuz is no kernel image");
+    fetch(&["kernel", "fetch", "7.2"]);
+    place.cache_is_good();
+    // What is remembered of the machine is only a hint.
+    fs::write(place.path("cache/livediff/accel.json"), "{\"mach").unwrap();
+    let words = [hello(), opened(&["one"]), told(0, &right()), frame(11, 0u32, "")].concat();
+    fs::write(place.path("words"), words).unwrap();
+    let script = format!("/bin/cat {} >&0\nexec /bin/sleep 300\n", place.path("words").display());
+    place.program("qemu-system-x86_64", &script);
+    fetch(&["diff", "a.o", "--kernel", "7.2", "--dialect", "7.2"]);
+}
