@@ -239,7 +239,7 @@ fn qemu_that_is_missing_or_too_old_or_dies_is_an_error_that_says_so() {
     place.program("qemu-system-x86_64", "exit 0\n");
     place.diff(&[]).done().exits(2).complains("did not start").complains("console stayed empty");
     fs::write(place.path("bin/qemu-system-x86_64"), "no program").unwrap();
-    place.diff(&[]).done().exits(2).complains("start QEMU");
+    place.diff(&[]).done().exits(2).complains("on the PATH is a whole and current QEMU");
     place.left_are_only(&["out.json"]);
 }
 
