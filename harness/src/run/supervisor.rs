@@ -44,6 +44,8 @@ const RESTART_LIMIT: usize = 200;
 const IDLE_DEATH_LIMIT: usize = 3;
 /// Bytes of objects that may wait in the guest.
 const WAITING_LIMIT: usize = 32 << 20;
+/// How many of the smallest objects come before the largest. Some may have nothing that can be loaded.
+const SMALL_OBJECTS: usize = 8;
 /// How many times the time allowed a program may take where the host leaves the guest too little processor time.
 const PATIENCE: u32 = 5;
 /// How long a guest without a program in flight may say nothing of use. With programs in flight it has the time that
@@ -233,13 +235,13 @@ impl<'a> Supervisor<'a> {
     }
 
     /// The objects that have programs without outcome, the largest first: what takes longest is not to be waited for
-    /// alone at the end. Before them the smallest, so that soon there is something to see.
+    /// alone at the end. Before them some of the smallest, so that soon there is something to see.
     fn unsettled(&self) -> Vec<u32> {
         let unsettled = (0..).zip(&self.entries).filter(|(_, entry)| !entry.is_settled());
         let mut unsettled: Vec<(u32, usize)> =
             unsettled.map(|(object, entry)| (object, entry.object.bytes.len())).collect();
         unsettled.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-        let smallest = unsettled.len().min(1);
+        let smallest = unsettled.len().min(SMALL_OBJECTS);
         unsettled.rotate_right(smallest);
         unsettled.into_iter().map(|(object, _)| object).collect()
     }
@@ -600,8 +602,8 @@ struct Session {
     timeout: Duration,
     vcpus: usize,
     window: usize,
-    /// Something was sent.
-    begun: bool,
+    /// Objects that were sent.
+    begun: usize,
 }
 
 impl Session {
@@ -617,7 +619,7 @@ impl Session {
             timeout: supervisor.timeout,
             vcpus: supervisor.vcpus as usize,
             window: 2 * supervisor.vcpus as usize + 2,
-            begun: false,
+            begun: 0,
         };
         session.fill_queue(supervisor);
         session
@@ -706,7 +708,7 @@ impl Session {
             };
             vm.send(message, Arc::clone(bytes));
             self.started.retain(|started| started.object != item.object);
-            self.begun = true;
+            self.begun += 1;
             self.sent.insert(item.object, (item, alone, bytes.len()));
         }
     }
@@ -722,7 +724,7 @@ impl Session {
         for (place, (item, _)) in self.queue.iter().enumerate().filter(|(_, (_, alone))| !alone) {
             match supervisor.entries.get(item.object as usize).map(|entry| &entry.prepared) {
                 Some(Prepared::Open | Prepared::Asked | Prepared::WantsSymbols) => {}
-                Some(Prepared::OnHost(_)) if self.begun => ready = ready.or(Some(place)),
+                Some(Prepared::OnHost(_)) if self.begun >= SMALL_OBJECTS => ready = ready.or(Some(place)),
                 _ => return Some(place),
             }
         }

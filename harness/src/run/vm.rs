@@ -32,10 +32,10 @@ use std::{
 /// The program that runs guests.
 const QEMU: &str = "qemu-system-x86_64";
 /// What the kernel is told. An oops ends it like a panic, or a loading thread that is gone would look like a
-/// slow program. Tests of the kernel's ciphers take a fifth of an emulated boot. The test of
+/// slow program. Tests of the kernel's ciphers take a fifth of an emulated boot, and to look up the bounds of what is
+/// copied to a program a twentieth of what is done after it: a log is copied line by line. The test of
 /// the timer's interrupt takes a host that is busy for a board that is broken, and panics.
-const COMMAND_LINE: &str =
-    "console=ttyS0 quiet panic=-1 oops=panic mitigations=off cryptomgr.notests no_timer_check";
+const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 oops=panic mitigations=off hardened_usercopy=off cryptomgr.notests no_timer_check";
 /// The processor of an emulated guest. What is left out asks for work at every entry into the kernel, every copy to or
 /// from a program and every miss of the address cache, or makes the kernel clear and copy memory byte by byte, which is
 /// fast in hardware only.
