@@ -4,6 +4,9 @@
 //! cache. Skips, and says so, where one of them is missing; fetches nothing.
 #![allow(missing_docs)]
 
+#[path = "../../tests/support/elf.rs"]
+mod elf;
+
 use livediff_capture::Verdict;
 use livediff_harness::{
     agent,
@@ -34,7 +37,7 @@ fn main() {
         return run_until_killed(&image);
     }
     type Test = fn(&Image);
-    let tests: [(&str, Test); 11] = [
+    let tests: [(&str, Test); 13] = [
         ("loads_the_corpus", loads_the_corpus),
         ("one_bad_program_does_not_spoil_the_others", one_bad_program_does_not_spoil_the_others),
         ("a_load_is_stopped_once_it_has_said_enough", a_load_is_stopped_once_it_has_said_enough),
@@ -52,6 +55,11 @@ fn main() {
         ("a_kernel_that_does_not_start_is_an_error", a_kernel_that_does_not_start_is_an_error),
         ("kernel_and_qemu_get_their_own_arguments", kernel_and_qemu_get_their_own_arguments),
         ("the_running_kernel_needs_no_guest", the_running_kernel_needs_no_guest),
+        ("a_guest_whose_clock_jumps_loses_nothing", a_guest_whose_clock_jumps_loses_nothing),
+        (
+            "what_needs_more_memory_than_there_is_costs_itself",
+            what_needs_more_memory_than_there_is_costs_itself,
+        ),
     ];
     let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
     for (name, test) in tests {
@@ -561,4 +569,70 @@ fn the_running_kernel_needs_no_guest(_: &Image) {
     assert_eq!(names, ["one", "two"]);
     assert!(not_opened.iter().all(|(_, reason)| !reason.contains("died")), "{not_opened:?}");
     assert!(children_of(std::process::id()).is_empty());
+}
+
+/// Its calendar before and after what 32 bits hold, and time that goes by while it stands still.
+fn a_guest_whose_clock_jumps_loses_nothing(image: &Image) {
+    let objects = || corpus().into_iter().filter(|object| object.name.starts_with("stack/")).collect();
+    for base in ["1970-01-01T00:00:00", "2038-01-19T03:14:06"] {
+        let options = Options {
+            qemu_args: vec!["-rtc".into(), format!("base={base}")],
+            stop: Some(run::Stop { marker: "Live regs before insn:".into(), after: Duration::ZERO }),
+            timeout: Duration::from_secs(3),
+            ..Options::default()
+        };
+        let (mut loaded, mut stopped) = (0, base.starts_with("1970"));
+        run::run(image, objects(), &options, &Cancel::new(), &mut |event| match event {
+            Event::Program { program, outcome, .. } => {
+                let Outcome::Loaded(both) = outcome else { panic!("{program}: {outcome:?}") };
+                assert!(both.1.log.contains("Live regs before insn:"), "{program}");
+                loaded += 1;
+                if !std::mem::replace(&mut stopped, true) {
+                    // Longer than a program may take.
+                    let guest = guests_of(std::process::id())[0].to_string();
+                    for (signal, time) in [("-STOP", 4), ("-CONT", 0)] {
+                        assert!(
+                            Command::new("kill").args([signal, &guest]).status().is_ok_and(|s| s.success())
+                        );
+                        std::thread::sleep(Duration::from_secs(time));
+                    }
+                }
+            }
+            Event::GuestRestarted { reason } => panic!("{reason}"),
+            _ => {}
+        })
+        .expect("a run");
+        assert!(loaded >= 10, "{loaded} programs");
+    }
+}
+
+fn what_needs_more_memory_than_there_is_costs_itself(image: &Image) {
+    let wanted =
+        |object: &Object| ["stack/", "spills/", "cfg/"].iter().any(|theme| object.name.starts_with(theme));
+    let mut objects: Vec<Object> = corpus().into_iter().filter(wanted).collect();
+    assert!(objects.len() >= 3);
+    let mut large = elf::Elf::new(elf::BPF);
+    let program = large.section("socket", elf::EXECUTABLE, vec![0x95, 0, 0, 0, 0, 0, 0, 0]);
+    large.function("program", program, 0, 8);
+    // More than the guest has.
+    large.section(".junk", 0, vec![0; 220 << 20]);
+    objects.push(Object { name: "large".into(), bytes: large.bytes().into(), only: None });
+    let options = Options { memory_mib: 256, vcpus: 1, prepare_on_host: false, ..Options::default() };
+    let (mut loaded, mut reasons, mut restarts) = (0, Vec::new(), 0);
+    run::run(image, objects, &options, &Cancel::new(), &mut |event| match event {
+        Event::Program { outcome: Outcome::Loaded(_), .. } => loaded += 1,
+        Event::NotOpened { object, reason } => reasons.push((object, reason)),
+        Event::Program { program, outcome, .. } => panic!("{program}: {outcome:?}"),
+        Event::GuestRestarted { reason } => {
+            eprint!("({reason}) ");
+            restarts += 1;
+        }
+        _ => {}
+    })
+    .expect("a run");
+    assert!(loaded >= 20 && restarts >= 1, "{loaded} programs, {restarts} restarts");
+    let [(object, reason)] = reasons.as_slice() else { panic!("{reasons:?}") };
+    assert_eq!(object, "large");
+    eprint!("({}) ", reason.lines().next().unwrap_or_default());
+    assert!(guests_of(std::process::id()).is_empty());
 }

@@ -95,8 +95,8 @@ struct Item {
 enum End {
     /// There is nothing left to do.
     Done,
-    /// The guest died while these were in flight.
-    Died { reason: String, console: String, in_flight: Vec<Item>, unsent: Vec<Item> },
+    /// The guest died while these were in flight, or on their way to it. `idle` if it had done nothing of use.
+    Died { reason: String, console: String, in_flight: Vec<Item>, unsent: Vec<Item>, idle: bool },
     /// These took too long.
     Late { console: String, late: Vec<Item>, unsent: Vec<Item> },
 }
@@ -255,8 +255,8 @@ impl<'a> Supervisor<'a> {
             let vm = self.boot()?;
             let reason = match self.session(vm)? {
                 End::Done => return Ok(()),
-                End::Died { reason, console, in_flight, unsent } => {
-                    self.idle_deaths = if in_flight.is_empty() { self.idle_deaths + 1 } else { 0 };
+                End::Died { reason, console, in_flight, unsent, idle } => {
+                    self.idle_deaths = if idle { self.idle_deaths + 1 } else { 0 };
                     let reason = match cause(&console) {
                         Some(line) => format!("{reason} ({line})"),
                         None => reason,
@@ -449,6 +449,7 @@ impl<'a> Supervisor<'a> {
         let mut session = Session::new(self);
         // When the guest last said something of use, which it cannot do for ever. What it says else does not count.
         let mut heard = Instant::now();
+        let mut of_use_at_all = false;
         let most_silence = self.silence + self.timeout * PATIENCE;
         let ended = loop {
             self.check_cancelled()?;
@@ -469,6 +470,7 @@ impl<'a> Supervisor<'a> {
                 Some(FromVm::Message(message, payload)) => {
                     let of_use = session.hear(self, &vm, *message, payload);
                     heard = if of_use { Instant::now() } else { heard };
+                    of_use_at_all |= of_use;
                 }
                 Some(FromVm::Closed(reason)) => break reason,
                 None => {}
@@ -488,8 +490,14 @@ impl<'a> Supervisor<'a> {
             Some(status) if !self.image.is_running() => format!("{ended} (QEMU ended with {status})"),
             _ => ended,
         };
-        let in_flight = session.in_flight.keys().copied().collect();
-        Ok(End::Died { reason: ended, console, in_flight, unsent: session.unsent() })
+        let mut in_flight: Vec<Item> = session.in_flight.keys().copied().collect();
+        let idle = in_flight.is_empty() && !of_use_at_all;
+        if in_flight.is_empty() {
+            // It may be too large for the guest to take in.
+            in_flight = session.sent.values().map(|(item, ..)| *item).collect();
+            in_flight.sort();
+        }
+        Ok(End::Died { reason: ended, console, in_flight, unsent: session.unsent(), idle })
     }
 
     /// Gives every program behind the item that has none an outcome.

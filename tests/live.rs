@@ -1,0 +1,120 @@
+//! The program with a real kernel in QEMU, and signals.
+//!
+//! Needs what `harness/tests/live.rs` needs, and skips as that does.
+#![allow(missing_docs)]
+#![forbid(unsafe_code)]
+
+use livediff_harness::packages::Store;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+fn kernel() -> Option<PathBuf> {
+    if Command::new("qemu-system-x86_64").arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("SKIPPED: the live tests need qemu-system-x86_64, which is not installed");
+        return None;
+    }
+    if let Some(path) = std::env::var_os("LIVEDIFF_TEST_KERNEL") {
+        return Some(path.into());
+    }
+    let cached = Store::open().and_then(|store| store.cached()).unwrap_or_default();
+    let fits = |version: &str| version == "7.2" || version.starts_with("7.2.");
+    let kernel =
+        cached.into_iter().rev().find(|kernel| fits(&kernel.version)).and_then(|kernel| kernel.cached);
+    if kernel.is_none() {
+        eprintln!("SKIPPED: the live tests need a kernel of series 7.2: `livediff kernel fetch 7.2`");
+    }
+    kernel
+}
+
+/// Command lines of processes that have something of the process `pid`, as QEMU has its files.
+fn processes_of(pid: u32) -> Vec<String> {
+    let lines = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        entry.file_name().to_str()?.parse::<u32>().ok()?;
+        fs::read_to_string(entry.path().join("cmdline")).ok()
+    });
+    lines.filter(|line| line.contains(&format!("/proc/{pid}/fd/"))).collect()
+}
+
+/// At every moment of a run, from before its first line to after its last.
+#[test]
+fn signals_at_any_moment_leave_nothing() {
+    let Some(kernel) = kernel() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (temporary, report) = (folder.path().join("tmp"), folder.path().join("out.json"));
+    fs::create_dir(&temporary).unwrap();
+    let run = |signal: Option<(Signal, Duration)>| -> (Output, Duration) {
+        let begun = Instant::now();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_livediff"));
+        command
+            .args(["diff", "corpus/stack", "corpus/spills", "corpus/joins", "--kernel"])
+            .arg(&kernel)
+            .arg("--json")
+            .arg(&report);
+        command.env("TMPDIR", &temporary).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let pid = child.id();
+        let mut signalled = None;
+        if let Some((signal, delay)) = signal {
+            thread::sleep(delay);
+            // It may have ended; it is not waited for yet.
+            let _ = kill(Pid::from_raw(pid as i32), signal);
+            signalled = Some(Instant::now());
+        }
+        let output = child.wait_with_output().unwrap();
+        if let Some(signalled) = signalled {
+            assert!(signalled.elapsed() < Duration::from_secs(10), "{:?}", signalled.elapsed());
+        }
+        let end = Instant::now() + Duration::from_secs(10);
+        while let [left, ..] = processes_of(pid).as_slice() {
+            assert!(Instant::now() < end, "left behind: {left}");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "temporary files are left");
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.retain(|name| name != "tmp" && name != "out.json");
+        assert!(names.is_empty(), "{names:?}");
+        (output, begun.elapsed())
+    };
+    let json = || serde_json::from_slice::<Value>(&fs::read(&report).unwrap()).unwrap();
+    let (output, whole) = run(None);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let all = json()["totals"]["match"].as_u64().unwrap();
+    let (mut seen, mut matches) = (BTreeSet::new(), BTreeSet::new());
+    // Hundredths of the time of a whole run; most of it is the boot.
+    let moments = [0, 30, 70, 80, 88, 95];
+    for (step, moment) in moments.into_iter().enumerate() {
+        let _ = fs::remove_file(&report);
+        let signal = if step % 2 == 0 { Signal::SIGINT } else { Signal::SIGTERM };
+        let (output, _) = run(Some((signal, whole * moment / 100)));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        seen.insert(output.status.code());
+        match output.status.code() {
+            // Before it could watch for signals.
+            None => assert!(!report.exists()),
+            Some(0) => assert_eq!(json()["totals"]["match"], all),
+            Some(2) => {
+                assert!(errors.contains("interrupted"), "{errors}");
+                if report.exists() {
+                    let json = json();
+                    assert_eq!(json["incomplete"], "the run was interrupted");
+                    matches.insert(json["totals"]["match"].as_u64());
+                }
+            }
+            status => panic!("{status:?}: {errors}"),
+        }
+    }
+    assert!(seen.contains(&Some(2)) && !matches.is_empty(), "{seen:?}");
+    eprintln!("exit statuses {seen:?}, programs compared before the signal {matches:?} of {all}");
+}
