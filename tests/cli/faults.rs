@@ -490,8 +490,7 @@ fn two_runs_at_once_on_one_cache_fetch_once() {
 
 #[test]
 fn a_fetch_that_is_interrupted_leaves_nothing_and_one_that_is_killed_no_harm() {
-    let Some(place) = with_mirror("[ -e slow ] && /bin/sleep 300; [ -e ../../../../slow ] && /bin/sleep 300")
-    else {
+    let Some(place) = with_mirror("[ -e ../../../../slow ] && exec /bin/sleep 300") else {
         return;
     };
     let slow = place.path("slow");
