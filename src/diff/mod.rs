@@ -24,11 +24,13 @@ mod facts;
 mod heard;
 mod kind;
 mod lines;
+mod use_def;
 
 pub use between::{Between, Class, Input, InputKind, Side, alone, between, refused_early};
 pub use difference::{Difference, Place};
 pub use facts::{Fact, Facts, InstanceId, MAX_FACTS};
 pub use kind::{Change, Frame, Kind, Site, What};
+pub use use_def::{Listed, UseDef, use_def};
 
 use crate::{
     Dialect,

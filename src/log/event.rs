@@ -91,6 +91,8 @@ pub enum Event<'a> {
         subprog: u32,
         /// Depth in the call chain.
         depth: u8,
+        /// The calls that lead to it, outermost first: as many as `depth` says.
+        callsites: &'a [u32],
         /// The state before each of its instructions; nothing for one that is not reached.
         states: &'a [Option<State>],
     },

@@ -4,5 +4,7 @@ mod event;
 mod render;
 
 pub use event::{Event, Listener, MaskKind, Place, Silent};
+#[cfg(feature = "cli")]
+pub(crate) use render::pointers_text;
 pub(crate) use render::slots_text;
 pub use render::{End, LIVE_REGS_HEADER, LineKind, Origin, Renderer, Section, section};

@@ -17,6 +17,9 @@ const TMP_STR_LEN: usize = 319;
 const MIN_ALIGNMENT: usize = 8;
 const ALIGNMENT: usize = 40;
 
+/// What stands between an instruction and the pointers before it.
+const POINTERS: &str = " // ";
+
 /// The line before the table of live registers, which ends the section: one line for each instruction follows.
 pub const LIVE_REGS_HEADER: &str = "Live regs before insn:";
 
@@ -327,7 +330,7 @@ impl Renderer {
         let mut first = true;
         for (place, value) in regs.chain(stack_args).chain(slots).filter(|(_, value)| value.is_fp()) {
             if std::mem::take(&mut first) {
-                self.text.push_str(" //");
+                self.text.push_str(POINTERS.trim_end());
             }
             match place {
                 Place::Reg(reg) => self.write(format_args!(" r{reg}=")),
@@ -438,6 +441,15 @@ pub(crate) fn slots_text(frame: u8, mask: SlotMask) -> String {
     let mut renderer = Renderer::default();
     renderer.slot_mask(frame, true, mask);
     renderer.text
+}
+
+/// The pointers that registers, stack arguments and slots hold, as the listing has them: `r1=fp0-8 fp-16=fp0-24`;
+/// nothing if there are none. r10 is left out.
+#[cfg(feature = "cli")]
+pub(crate) fn pointers_text(state: &State) -> String {
+    let mut renderer = Renderer::default();
+    renderer.pointers(state);
+    renderer.text.strip_prefix(POINTERS).unwrap_or_default().to_owned()
 }
 
 /// The column after the text of an instruction that ends in column `pos` (`bpf_vlog_alignment`).

@@ -271,7 +271,8 @@ impl<I: Instances> Walk<'_, '_, I> {
             }
             self.instances.insn_recorded(id, idx);
         }
-        self.emit(Event::SubprogArgs { subprog: subprog as u32, depth, states: &states });
+        let callsites = callsites.get(..usize::from(depth)).unwrap_or_default();
+        self.emit(Event::SubprogArgs { subprog: subprog as u32, depth, callsites, states: &states });
         self.states[subprog] = Some(Rc::new(states));
     }
 
