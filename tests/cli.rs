@@ -18,6 +18,8 @@ mod compare;
 mod elf;
 #[path = "cli/faults.rs"]
 mod faults;
+#[path = "cli/html.rs"]
+mod html;
 #[path = "cli/kernels.rs"]
 mod kernels;
 #[path = "cli/reduce.rs"]

@@ -13,11 +13,18 @@ use livediff::{
     bpf::{btf::Btf, kfunc::Kfuncs},
     loader,
     log::{self, End},
-    report::terminal::{printable, printable_lines},
+    report::{
+        html::{self, Picture},
+        terminal::{printable, printable_lines},
+    },
 };
 use livediff_harness::packages::Store;
 use serde::Serialize;
-use std::{fs, io::Read, path::Path};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 /// Most bytes of an object that is read.
 const MAX_OBJECT: u64 = 256 << 20;
@@ -49,8 +56,11 @@ struct Row {
 
 /// Does what the subcommand says.
 pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
-    let to_stdout = flags.json.as_deref() == Some(Path::new("-"));
-    let output = Output::new(to_stdout);
+    let to_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
+    if to_stdout(&flags.json) && to_stdout(&flags.html) {
+        bail!("--json and --html cannot both go to standard output");
+    }
+    let output = Output::new(to_stdout(&flags.json) || to_stdout(&flags.html));
     let kernel = kernel(&flags, &output)?;
     interrupt::at_once()?;
     let dialect =
@@ -79,9 +89,28 @@ pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
     if programs.is_empty() {
         bail!("{name} has no program; functions in .text are no programs");
     }
+    let mut pictures: Vec<Option<Picture>> = Vec::new();
+    if flags.html.is_some() {
+        let loaded = programs.iter().map(|program| program.loaded.as_ref().ok());
+        pictures = loaded.map(|loaded| Some(Picture::new(loaded?, dialect, None))).collect();
+    }
     let rows: Vec<Row> = programs.into_iter().map(|program| row(program, dialect)).collect();
     for row in &rows {
         show(&output, &name, row);
+    }
+    if let Some(path) = &flags.html {
+        let release = kernel.as_ref().map(|kernel| kernel.image.release.as_str());
+        let programs = std::iter::zip(&rows, pictures).map(|(row, picture)| html::Analyzed {
+            program: &row.program,
+            status: row.status,
+            reason: row.reason.as_deref(),
+            insns: row.insns,
+            picture,
+        });
+        let programs = programs.collect();
+        output::write_report(path, |out| {
+            html::analysis_to_html(&name, release, dialect.id(), programs, out)
+        })?;
     }
     if let Some(path) = &flags.json {
         let release = kernel.as_ref().map(|kernel| kernel.image.release.as_str());

@@ -16,6 +16,7 @@ use livediff::{
     Dialect,
     report::{
         between::{self, Report},
+        html,
         terminal::counted,
     },
 };
@@ -89,7 +90,9 @@ pub(crate) fn run(flags: CompareFlags) -> Result<Exit> {
     let (json, junit) = (flags.reports.json.as_deref(), flags.reports.junit.as_deref());
     let json = json.map(|path| output::write_report(path, |out| between::to_json(&report, out)));
     let junit = junit.map(|path| output::write_report(path, |out| between::to_junit(&report, out)));
-    output::all_written([json, junit].into_iter().flatten(), report.differences() > 0)?;
+    let html = flags.reports.html.as_deref();
+    let html = html.map(|path| output::write_report(path, |out| html::between_to_html(&report, out)));
+    output::all_written([json, junit, html].into_iter().flatten(), report.differences() > 0)?;
     exit(&report, ended_by, session.cancel.is_cancelled(), flags.strict)
 }
 

@@ -14,7 +14,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use livediff::{
     Dialect,
     diff::{self, Comparison, Status},
-    report::{KernelRun, Report, Row, Totals, terminal},
+    report::{
+        KernelRun, Report, Row, Totals,
+        html::{Picture, Pictures},
+        terminal,
+    },
 };
 use livediff_capture::{Capture, Loaded, Said, Verdict, file};
 use livediff_harness::run::{self, RunError};
@@ -42,6 +46,8 @@ struct Config {
     /// Verifications come to their end.
     verdicts: bool,
     reports: ReportFlags,
+    /// What is drawn of programs, for a page.
+    pictures: Pictures,
 }
 
 /// What is run and what is replayed.
@@ -102,9 +108,23 @@ impl Config {
             strict: flags.strict,
             verdicts: flags.live.verdict,
             reports: flags.reports,
+            pictures: Pictures::default(),
         };
         config.deal()?;
         Ok(config)
+    }
+
+    /// Draws a program that was judged, if a page is wanted. A mismatch shows what the kernel says, too.
+    fn draw(&self, release: &str, row: &Row, loaded: &Loaded, said: &Said, dialect: Dialect) {
+        if self.reports.html.is_none() {
+            return;
+        }
+        let said = (row.comparison.status == Status::Mismatch).then_some(said);
+        let draw = || Picture::new(loaded, dialect, said);
+        // A model that breaks down has a mismatch of its own.
+        if let Ok(picture) = panic::catch_unwind(panic::AssertUnwindSafe(draw)) {
+            self.pictures.add(&dialect.to_string(), release, &row.object, &row.program, picture);
+        }
     }
 
     /// Has the session choose its part, where only a part is wanted.
@@ -148,7 +168,7 @@ fn described(strangers: &[(String, String)]) -> String {
 
 /// Compares, prints as results come, and reports.
 pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
-    let config = Config::new(flags)?;
+    let mut config = Config::new(flags)?;
     let output = Output::new(config.reports.on_stdout());
     let started = Instant::now();
     let mut run =
@@ -169,7 +189,7 @@ pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
     };
     let shard = config.session.filter.share().map(|share| share.described());
     let report = Report { kernels, shard, incomplete };
-    config.reports.write(&report)?;
+    config.reports.write(&report, std::mem::take(&mut config.pictures))?;
     verdict::tell_github(&report, &output);
     if interrupted {
         anstream::eprintln!("interrupted: the totals are those of the part that was done");
@@ -421,6 +441,7 @@ fn one_kernel(
         let row = match finished.into_loaded() {
             Ok(pair) => {
                 let mut row = judged(object, program, &pair.0, &pair.1, dialect);
+                config.draw(&kernel.image.release, &row, &pair.0, &pair.1, dialect);
                 // Whether a verification that is to be stopped comes to its end before that is chance, and two runs
                 // would not report the same.
                 if !config.verdicts && row.comparison.status.is_compared() {
@@ -477,7 +498,11 @@ fn replayed(path: &Path, config: &Config) -> Result<Vec<(livediff_capture::Kerne
                 kernel.dialect
             ),
         };
-        let row = ours.then(|| judged(object, program, &loaded, &said, dialect));
+        let row = ours.then(|| {
+            let row = judged(object, program, &loaded, &said, dialect);
+            config.draw(&kernel.release, &row, &loaded, &said, dialect);
+            row
+        });
         rows.push((kernel, dialect, row));
     }
     Ok(rows)

@@ -95,6 +95,10 @@ pub(crate) struct AnalyzeFlags {
     /// Write the outcome as JSON; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+
+    /// Draw the outcome, as one HTML file that browsers show from disk; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

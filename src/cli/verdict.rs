@@ -10,6 +10,7 @@ use livediff::{
     diff::Status,
     report::{
         self, Report, Totals, github,
+        html::{self, Pictures},
         terminal::{counted, printable, printable_lines},
     },
 };
@@ -31,13 +32,17 @@ pub(crate) struct ReportFlags {
     /// Write the report as JUnit XML; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+
+    /// Write the report as one HTML file that browsers show from disk; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 impl ReportFlags {
     /// An error if the reports could not be written at the end.
     pub(crate) fn check(&self) -> Result<()> {
         if self.files().filter(|file| *file == Path::new("-")).count() > 1 {
-            bail!("--json and --junit cannot both go to standard output");
+            bail!("only one of --json, --junit and --html can go to standard output");
         }
         for file in self.files() {
             let folder = output::folder_of(file);
@@ -49,7 +54,7 @@ impl ReportFlags {
     }
 
     fn files(&self) -> impl Iterator<Item = &Path> {
-        [&self.json, &self.junit].into_iter().flatten().map(PathBuf::as_path)
+        [&self.json, &self.junit, &self.html].into_iter().flatten().map(PathBuf::as_path)
     }
 
     /// Standard output is taken by a report.
@@ -57,17 +62,22 @@ impl ReportFlags {
         self.files().any(|file| file == Path::new("-"))
     }
 
-    /// Writes them. One that cannot be written does not keep the others from being written, and is an error unless
-    /// there is a discrepancy, which decides the exit status; then it is told all the same.
-    pub(crate) fn write(&self, report: &Report) -> Result<()> {
+    /// Writes them; the pictures are for the page. One that cannot be written does not keep the others from being
+    /// written, and is an error unless there is a discrepancy, which decides the exit status; then it is told all the
+    /// same.
+    pub(crate) fn write(&self, report: &Report, pictures: Pictures) -> Result<()> {
         let json =
             self.json.as_ref().map(|path| output::write_report(path, |out| report::to_json(report, out)));
         let junit = self
             .junit
             .as_ref()
             .map(|path| output::write_report(path, |out| report::to_junit(&report.kernels, out)));
+        let html = self
+            .html
+            .as_ref()
+            .map(|path| output::write_report(path, |out| html::to_html(report, pictures, out)));
         let found = Totals::of(&report.kernels).count(Status::Mismatch) > 0;
-        output::all_written([json, junit].into_iter().flatten(), found)
+        output::all_written([json, junit, html].into_iter().flatten(), found)
     }
 }
 

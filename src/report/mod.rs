@@ -1,7 +1,8 @@
-//! What a run found, and how it is told: on the terminal, as JSON, as JUnit XML, to GitHub Actions. Reports of parts are
-//! merged into one.
+//! What a run found, and how it is told: on the terminal, as JSON, as JUnit XML, as a page for browsers, to GitHub
+//! Actions. Reports of parts are merged into one.
 pub mod between;
 pub mod github;
+pub mod html;
 mod json;
 mod junit;
 mod merge;
