@@ -154,7 +154,7 @@ fn how(dialect_forced: bool, accel: &str) -> String {
 
 /// Writes the report of a run as a page, with the pictures that were made.
 pub fn to_html(report: &Report, pictures: Pictures, out: &mut dyn Write) -> io::Result<()> {
-    let mut pictures = pictures.pictures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let pictures = pictures.pictures.into_inner().unwrap_or_else(PoisonError::into_inner);
     let kernels = report.kernels.iter().map(|kernel| Kernel {
         name: kernel.name.clone(),
         release: kernel.release.clone(),
@@ -182,7 +182,8 @@ pub fn to_html(report: &Report, pictures: Pictures, out: &mut dyn Write) -> io::
                     also: Vec::new(),
                     difference: comparison.difference.as_ref().map(Differs::new),
                 },
-                picture: pictures.remove(&key),
+                // Where a capture was named twice, both rows have it.
+                picture: pictures.get(&key).cloned(),
             });
         }
     }

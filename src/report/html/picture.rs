@@ -10,7 +10,10 @@ use crate::{
 };
 use livediff_capture::{Insn, Loaded, Said};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// Most bytes of the picture of a program in which kernel and model differ.
 const MAX_DIFFERING: usize = 16 << 20;
@@ -21,7 +24,7 @@ const MAX: usize = 2 << 20;
 #[derive(Clone, Debug)]
 pub struct Picture {
     /// Nothing if it would have been too long.
-    pub(super) json: Option<Box<str>>,
+    pub(super) json: Option<Arc<str>>,
 }
 
 impl Picture {
@@ -35,7 +38,7 @@ impl Picture {
             Err(error) => Drawn::failed(loaded, dialect, &error, said),
         };
         let json = serde_json::to_string(&drawn).ok().filter(|json| json.len() <= max);
-        Picture { json: json.map(String::into_boxed_str) }
+        Picture { json: json.map(Arc::from) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -372,7 +375,7 @@ fn only_kernel(
 }
 
 fn merge(instance: &mut DrawnInstance, kernel: &Listed, model: &Listed) {
-    let keys: std::collections::BTreeSet<_> = kernel.masks.keys().chain(model.masks.keys()).collect();
+    let keys: BTreeSet<_> = kernel.masks.keys().chain(model.masks.keys()).collect();
     for key in keys {
         let (insn, frame) = *key;
         let of = |listed: &Listed| listed.masks.get(key).copied().unwrap_or_default();
