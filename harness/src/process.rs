@@ -4,7 +4,7 @@
 use crate::run::Cancel;
 use nix::{
     sys::{
-        signal::{Signal, killpg},
+        signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, sigaction},
         wait::{Id, WaitPidFlag, WaitStatus, waitid},
     },
     unistd::Pid,
@@ -59,8 +59,19 @@ pub(crate) fn output(command: &mut Command, cancel: &Cancel) -> io::Result<Optio
     })
 }
 
+#[allow(unsafe_code)]
 fn start(command: &mut Command) -> io::Result<Child> {
     die_with_parent(command.process_group(0));
+    // Where this program was started in the background, it was told to ignore the interrupt that is to end the child,
+    // and a child inherits that.
+    let prepare = || {
+        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+        // SAFETY: the default action is no handler of ours.
+        unsafe { sigaction(Signal::SIGINT, &default) }?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec, `prepare` makes a system call only.
+    unsafe { command.pre_exec(prepare) };
     command.spawn()
 }
 
@@ -112,6 +123,7 @@ fn wait(child: &mut Child, cancel: &Cancel) -> io::Result<Option<ExitStatus>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
@@ -130,16 +142,21 @@ mod tests {
     #[test]
     fn a_cancelled_program_is_ended_with_what_it_started() {
         let (cancel, folder) = (Cancel::new(), tempfile::tempdir().unwrap());
-        let cleaned = folder.path().join("cleaned");
-        let script = format!("trap 'echo yes > {}; exit 0' INT; sleep 300 & wait", cleaned.display());
-        let begun = Instant::now();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (ready, cleaned) = (path("ready"), path("cleaned"));
+        let script = format!(
+            "trap 'echo yes > {cleaned}; exit 0' INT; sleep 300 & echo yes > {ready}; while :; do sleep 0.1; done"
+        );
         thread::scope(|threads| {
             let run = threads.spawn(|| output(&mut shell(&script), &cancel));
-            thread::sleep(Duration::from_millis(300));
+            while !run.is_finished() && !Path::new(&ready).exists() {
+                thread::sleep(TICK);
+            }
             cancel.cancel();
+            // What it has started holds the pipes, so that this ends only with it.
             assert!(run.join().unwrap().unwrap().is_none());
         });
-        assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
-        assert!(cleaned.exists());
+        // It was killed only after it had the time to clean up.
+        assert!(Path::new(&cleaned).exists());
     }
 }
