@@ -1,8 +1,8 @@
 //! The account, with agents that are threads of the test and die, hang or lie where they are told to.
 
-use super::*;
+use super::{boot::RELEASE_LIMIT, session::Begun, *};
 use crate::{
-    protocol::{self, Plan},
+    protocol::{self, FromGuest, Plan, PlannedProgram, ToGuest, VERSION},
     run::{
         OneBatch,
         preparers::{Preparation, Request},
@@ -13,7 +13,11 @@ use std::{
     collections::BTreeMap,
     io::Write,
     os::unix::net::UnixStream,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 /// What the agent does when it comes to a program, or (by the object's name) to opening an object.
@@ -166,6 +170,17 @@ fn serve_prepared(
     send(&FromGuest::Finished { object })
 }
 
+/// Guests whose agents have these faults.
+fn guests(faults: &Faults) -> Start<'static> {
+    let (faults, once) = (faults.clone(), Arc::new(AtomicBool::new(false)));
+    Box::new(move |_| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (faults, once) = (faults.clone(), Arc::clone(&once));
+        std::thread::spawn(move || serve(theirs, &faults, &once));
+        Ok(Vm::over(ours).unwrap())
+    })
+}
+
 /// `a` and `b` are prepared on the host, the last program of each not; of others the host knows nothing.
 fn prepare(request: &Request) -> Preparation {
     match (request.name.as_str(), &request.symbols) {
@@ -248,16 +263,9 @@ fn run_prepared(
         Event::GuestRestarted { reason } => restarts.push(reason),
         Event::Booted { .. } | Event::Opened { .. } => {}
     };
-    let once = Arc::new(AtomicBool::new(false));
-    let start: Start<'_> = Box::new(|_| {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let (faults, once) = (faults.clone(), Arc::clone(&once));
-        std::thread::spawn(move || serve(theirs, &faults, &once));
-        Ok(Vm::over(ours).unwrap())
-    });
     let cancel = Cancel::new();
     let mut work = OneBatch { objects, sink: &mut sink };
-    let mut supervisor = Supervisor::with_start(start, &image, &options, &cancel, &mut work);
+    let mut supervisor = Supervisor::with_start(guests(faults), &image, &options, &cancel, &mut work);
     supervisor.preparers = prepare.map(Preparers::for_tests);
     report.result = supervisor.run();
     report
@@ -511,14 +519,7 @@ fn run_three_batches(faults: Faults) -> Batches {
     let image = Image::for_tests();
     let (options, cancel) = (Options { accel: Accel::Tcg, ..Options::default() }, Cancel::new());
     let mut batches = Batches { left: 3, guests: 0, programs: Vec::new() };
-    let once = Arc::new(AtomicBool::new(false));
-    let start: Start<'_> = Box::new(|_| {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let (faults, once) = (faults.clone(), Arc::clone(&once));
-        std::thread::spawn(move || serve(theirs, &faults, &once));
-        Ok(Vm::over(ours).unwrap())
-    });
-    Supervisor::with_start(start, &image, &options, &cancel, &mut batches).run().unwrap();
+    Supervisor::with_start(guests(&faults), &image, &options, &cancel, &mut batches).run().unwrap();
     batches
 }
 
