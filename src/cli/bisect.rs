@@ -1,8 +1,9 @@
 //! `livediff bisect`: over the packaged kernels between a good and a bad one, the first that is not like the good one.
 //!
 //! What a kernel makes of a program is its outcome: the liveness section, if there is one, else that it was refused
-//! before, could not be loaded, or that the guest died on it. Two kernels are alike if no program's outcome differs;
-//! sections are compared as by `compare`, so that what dialects explain is no difference.
+//! before, could not be loaded, or that the guest died on it. Two kernels are alike if every program's outcome is the
+//! same; sections are compared as by `compare`, so that what dialects explain is no difference. A program that gave no
+//! answer, because of the time limit or a cut log, is not known to have the same outcome.
 
 use super::{
     exit::Exit,
@@ -20,7 +21,7 @@ use livediff::{
     Dialect,
     diff::Class,
     report::{
-        between::{self, Report},
+        between::{self, Report, Row},
         terminal::{counted, printable},
     },
 };
@@ -28,15 +29,15 @@ use livediff_harness::{
     packages::{Packaged, Store},
     run::{self, RunError},
 };
-use rayon::ThreadPool;
-use std::{path::PathBuf, time::Instant};
+use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The good kernel's outcome for the programs is what good means: the liveness section, or that the program was refused
 before it, could not be loaded, or that the guest died on it. What kernels of different dialects say is compared by what
 the models of their dialects say. A kernel whose outcome is neither the good one's nor the bad one's counts as bad, and is
-told; one that cannot be had or run is skipped, and is told.
+told; one that cannot be had or run, or that gives no answer for a program (the time limit, a cut log), is skipped, and
+is told. A program without an answer from one of the two ends is not looked at, and is told.
 
 Exit status: 0 the two kernels say the same, so that there is nothing to look for; 1 the first kernel that is not like the
 good one was found; 2 nothing was decided (usage, environment or input).")]
@@ -124,7 +125,9 @@ pub(crate) fn run(flags: BisectFlags) -> Result<Exit> {
     bisection.say("good", search.good, &good);
     let bad = bisection.outcome(search.bad).with_context(|| format!("the bad kernel, {}", flags.bad))?;
     bisection.say("bad", search.bad, &bad);
-    match bisection.alike(&good, &bad) {
+    let none = BTreeSet::new();
+    let rows = words::pair(&session.pool, &good, &bad);
+    match alike(&rows, &good, &bad, &none) {
         Alike::Yes => {
             output.line(&format!(
                 "Nothing to bisect: {} and {} make the same of {}.",
@@ -136,6 +139,11 @@ pub(crate) fn run(flags: BisectFlags) -> Result<Exit> {
         }
         Alike::Unknown(why) => bail!("the good kernel and the bad one cannot be compared: {why}"),
         Alike::No => {}
+    }
+    let aside = undecided(&rows, &good, &bad);
+    for (object, program) in &aside {
+        let name = format!("{object}/{program}");
+        output.line(&printable(&format!("not looked at: {name}: one of the two kernels gave no answer")));
     }
 
     let names: Vec<&str> = search.between.iter().map(|kernel| kernel.version.as_str()).collect();
@@ -154,14 +162,14 @@ pub(crate) fn run(flags: BisectFlags) -> Result<Exit> {
                 return Ok(Step::Skip);
             }
         };
-        match bisection.alike(&ends.0, &words) {
+        match bisection.alike(&ends.0, &words, &aside) {
             Alike::Yes => {
                 bisection.say("like the good one:", kernel, &words);
                 ends.0 = words;
                 Ok(Step::Good)
             }
             Alike::No => {
-                let what = match bisection.alike(&ends.1, &words) {
+                let what = match bisection.alike(&ends.1, &words, &aside) {
                     Alike::Yes => "like the bad one:",
                     _ => "neither like the good one nor like the bad one, so bad:",
                 };
@@ -258,10 +266,10 @@ struct Bisection<'b> {
 
 /// Whether two kernels make the same of every program.
 #[derive(Debug, PartialEq, Eq)]
-enum Alike {
+pub(crate) enum Alike {
     Yes,
     No,
-    /// No program tells.
+    /// Nobody knows: none differs, and of one at least there is no answer, which is this one and why.
     Unknown(String),
 }
 
@@ -284,32 +292,54 @@ impl Bisection<'_> {
         self.output.line(&printable(&text));
     }
 
-    fn alike(&self, a: &Words, b: &Words) -> Alike {
-        alike(&self.session.pool, a, b)
+    fn alike(&self, a: &Words, b: &Words, aside: &BTreeSet<Name>) -> Alike {
+        alike(&words::pair(&self.session.pool, a, b), a, b, aside)
     }
 }
 
-/// Whether two kernels make the same of every program.
-fn alike(pool: &ThreadPool, a: &Words, b: &Words) -> Alike {
-    let rows = words::pair(pool, a, b);
-    let mut told = false;
-    let mut why = String::new();
-    for row in rows {
-        match row.between.class {
-            class if class.is_difference() => return Alike::No,
-            Class::NotCompared => {
-                let name = (row.object.clone(), row.program.clone());
-                let status = |words: &Words| words::find(words, &name).and_then(Word::wordless);
-                match (status(a), status(b)) {
-                    (Some(one), Some(other)) if one == other => told = true,
-                    (Some(_), Some(_)) => return Alike::No,
-                    _ => why = row.between.reason.unwrap_or_default(),
-                }
-            }
-            _ => told = true,
+/// An object and a program of it.
+type Name = (String, String);
+
+/// Whether two kernels make the same of every program but those of `aside`. `rows` are the [`words::pair`] of the two.
+/// One difference is enough, and without it one program of which nobody knows.
+pub(crate) fn alike(rows: &[Row], a: &Words, b: &Words, aside: &BTreeSet<Name>) -> Alike {
+    let (mut told, mut unknown) = (false, None);
+    for row in rows.iter().filter(|row| !aside.contains(&name_of(row))) {
+        match one_alike(row, a, b) {
+            Alike::No => return Alike::No,
+            Alike::Yes => told = true,
+            Alike::Unknown(why) => unknown = Some(why),
         }
     }
-    if told { Alike::Yes } else { Alike::Unknown(why) }
+    match unknown {
+        None if told => Alike::Yes,
+        why => Alike::Unknown(why.unwrap_or_else(|| "there is no program".to_owned())),
+    }
+}
+
+/// Programs of which nobody knows whether two kernels make the same of them.
+fn undecided(rows: &[Row], a: &Words, b: &Words) -> BTreeSet<Name> {
+    rows.iter().filter(|row| matches!(one_alike(row, a, b), Alike::Unknown(_))).map(name_of).collect()
+}
+
+fn name_of(row: &Row) -> Name {
+    (row.object.clone(), row.program.clone())
+}
+
+fn one_alike(row: &Row, a: &Words, b: &Words) -> Alike {
+    let status = |words: &Words| words::find(words, &name_of(row)).and_then(Word::wordless);
+    match row.between.class {
+        class if class.is_difference() => Alike::No,
+        Class::NotCompared => match (status(a), status(b)) {
+            (Some(one), Some(other)) if one == other => Alike::Yes,
+            (Some(_), Some(_)) => Alike::No,
+            _ => {
+                let why = row.between.reason.as_deref().unwrap_or("it cannot be compared");
+                Alike::Unknown(format!("{}/{}: {why}", row.object, row.program))
+            }
+        },
+        _ => Alike::Yes,
+    }
 }
 
 /// Runs the wanted programs of the objects in one kernel. A run that did not come to its end is an error.
@@ -488,10 +518,9 @@ mod tests {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         let exit = Insn { code: 0x95, ..Insn::default() };
         let loaded = Loaded { insns: vec![exit], prog_type: 1, ..Loaded::default() };
-        let words = |word: Word| {
-            let programs = [(("a.o".to_owned(), "p".to_owned()), word)].into();
-            Words { kernel: between::Kernel::default(), programs }
-        };
+        let name = |program: &str| ("a.o".to_owned(), program.to_owned());
+        let words =
+            |word: Word| Words { kernel: between::Kernel::default(), programs: [(name("p"), word)].into() };
         let said = |verdict, errno, log: &str| {
             let said = Said { verdict, errno, log: log.into(), truncated: errno == 28 };
             let (object, program, kernel) = ("a.o".into(), "p".into(), Kernel::default());
@@ -504,7 +533,8 @@ mod tests {
         let other = said(Verdict::Accepted, 0, &section.replace("func#0", "func#1"));
         let refused = |why: &str| said(Verdict::Rejected, 22, &format!("func#0 @0\n{why}\n"));
         let cut = said(Verdict::Rejected, 28, &section[..section.len() / 2]);
-        let of = |a: &Words, b: &Words| alike(&pool, a, b);
+        let none = BTreeSet::new();
+        let of = |a: &Words, b: &Words| alike(&words::pair(&pool, a, b), a, b, &none);
 
         assert_eq!(of(&analysed(), &analysed()), Alike::Yes);
         assert_eq!(of(&analysed(), &other), Alike::No);
@@ -518,5 +548,32 @@ mod tests {
                 assert!(matches!(of(&known, unknown), Alike::Unknown(_)), "{unknown:?}");
             }
         }
+
+        // Two programs: a difference is enough, and without it one that nobody knows of is.
+        let two = |mut p: Words, mut q: Words| {
+            p.programs.insert(name("q"), q.programs.remove(&name("p")).unwrap());
+            p
+        };
+        let timeout = || not(Status::Timeout, true);
+        let good = two(analysed(), analysed());
+        assert_eq!(of(&good, &two(analysed(), analysed())), Alike::Yes);
+        assert_eq!(of(&good, &two(refused("no"), timeout())), Alike::No);
+        assert_eq!(of(&good, &two(timeout(), refused("no"))), Alike::No);
+        for undecided in [two(analysed(), timeout()), two(timeout(), analysed())] {
+            for (a, b) in [(&good, &undecided), (&undecided, &good), (&undecided, &undecided)] {
+                assert!(matches!(of(a, b), Alike::Unknown(_)), "{a:?} {b:?}");
+            }
+        }
+
+        // What one end did not decide is put aside, whatever becomes of it between them.
+        let (good, bad) = (two(analysed(), timeout()), two(refused("no"), analysed()));
+        let aside = undecided(&words::pair(&pool, &good, &bad), &good, &bad);
+        assert_eq!(aside, [name("q")].into());
+        let of = |a: &Words, b: &Words| alike(&words::pair(&pool, a, b), a, b, &aside);
+        for q in [timeout(), analysed(), refused("no")] {
+            assert_eq!(of(&good, &two(analysed(), q)), Alike::Yes);
+        }
+        assert_eq!(of(&good, &two(refused("no"), timeout())), Alike::No);
+        assert!(matches!(of(&good, &two(timeout(), analysed())), Alike::Unknown(_)));
     }
 }
