@@ -8,6 +8,7 @@
 //! Nothing in the files is trusted: every offset is checked, and the work is linear in the size of the file,
 //! since objects that are taken do not overlap and the headers of those that are not are bounded in number.
 
+use crate::random::Fnv;
 use object::{
     Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, SectionIndex, SymbolIndex, SymbolKind,
     read::elf::ElfFile64,
@@ -15,6 +16,7 @@ use object::{
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
+    hash::Hasher,
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
@@ -494,11 +496,10 @@ fn printable(text: &str) -> String {
     if name.is_empty() { "object".into() } else { name }
 }
 
-/// FNV-1a, which is the same on every machine and in every version.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    let mut hasher = Fnv::default();
+    hasher.write(bytes);
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! What an analysis does, in classes that can be counted.
 
 use crate::log::{Event, Listener, Place};
+use crate::random::Fnv;
 use crate::verifier::{self, ArgTrack, Dialect, Instance, Program, Stack, State};
 use livediff_capture::Loaded;
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::DefaultHasher},
+    collections::{BTreeSet, HashMap},
     hash::{Hash, Hasher},
 };
 
@@ -106,7 +107,7 @@ impl Listening {
     }
 
     fn add(&mut self, class: impl Hash) {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = Fnv::default();
         class.hash(&mut hasher);
         self.found.insert(hasher.finish());
     }

@@ -4,10 +4,14 @@ use super::{
     Cost, Oracle, cost,
     edit::{self, Edit, Place},
 };
-use crate::{assemble::Program, random::Random};
+use crate::{
+    assemble::Program,
+    random::{Fnv, Random},
+};
+use livediff_capture::{Map, MapShape};
 use std::{
     collections::{BTreeSet, HashMap},
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{Hash, Hasher},
 };
 
 /// Most candidates, and most slots of all of them, that are judged in one round.
@@ -242,17 +246,20 @@ fn in_one_round<'p>(candidates: impl Iterator<Item = &'p Program>) -> usize {
     fits.count().max(1)
 }
 
-/// Tells programs apart, the same in every run.
-fn fingerprint(program: &Program) -> u64 {
-    let mut hasher = DefaultHasher::new();
+/// Tells programs apart by all that a kernel or the model may go by.
+pub(super) fn fingerprint(program: &Program) -> u64 {
+    let mut hasher = Fnv::default();
     program.section.hash(&mut hasher);
     program.exception_callback.hash(&mut hasher);
     for function in &program.functions {
         (function.label, function.global, &function.insns).hash(&mut hasher);
     }
     for map in program.maps.iter() {
-        (map.map_type, map.max_entries, map.shape.key_size, map.shape.value_size).hash(&mut hasher);
-        map.rdonly_value.hash(&mut hasher);
+        let Map { name: _, map_type, shape, max_entries, map_flags, frozen, inner, rdonly_value, insn_array } =
+            map;
+        let shape_of = |shape: &MapShape| (shape.key_size, shape.value_size);
+        (map_type, shape_of(shape), max_entries, map_flags, frozen).hash(&mut hasher);
+        (inner.as_ref().map(shape_of), rdonly_value, insn_array).hash(&mut hasher);
     }
     hasher.finish()
 }

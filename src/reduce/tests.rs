@@ -5,9 +5,10 @@ use crate::{
     Dialect,
     bpf::btf::Btf,
     log::{self, End},
+    random::Random,
 };
 use livediff_capture::{
-    FuncInfo, Insn, Loaded,
+    FuncInfo, Insn, Loaded, Map, MapShape,
     insn::{SRC_X, alu, class, jmp, mode, pseudo, size},
 };
 
@@ -18,21 +19,29 @@ fn insn(code: u8, dst_reg: u8, src_reg: u8, off: i16, imm: i32) -> Insn {
 /// 400 instructions that have nothing to do with it, and among them a callee that reads the frame of its caller's
 /// caller.
 fn large() -> Loaded {
-    let mut state = 7_u64;
-    let mut next = move |end: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % end
-    };
+    let mut random = Random::new(7);
     let mut noise = |count: usize| -> Vec<Insn> {
         let mut insns: Vec<Insn> = Vec::new();
         for left in (1..=count).rev() {
-            let register = next(6) as u8;
-            insns.push(match next(6) {
-                0 => insn(class::JMP | jmp::JEQ, register, 0, next(left.min(20) as u64) as i16, 0),
-                1 => insn(class::STX | mode::MEM | size::DW, 10, register, -8 * (1 + next(20) as i16), 0),
-                2 => insn(class::LDX | mode::MEM | size::DW, register, 10, -8 * (1 + next(20) as i16), 0),
+            let register = random.below(6) as u8;
+            insns.push(match random.below(6) {
+                0 => insn(class::JMP | jmp::JEQ, register, 0, random.below(left.min(20)) as i16, 0),
+                1 => insn(
+                    class::STX | mode::MEM | size::DW,
+                    10,
+                    register,
+                    -8 * (1 + random.below(20) as i16),
+                    0,
+                ),
+                2 => insn(
+                    class::LDX | mode::MEM | size::DW,
+                    register,
+                    10,
+                    -8 * (1 + random.below(20) as i16),
+                    0,
+                ),
                 3 => insn(class::JMP | jmp::CALL, 0, 0, 0, 5),
-                _ => insn(class::ALU64 | alu::ADD, register, 0, 0, next(1000) as i32),
+                _ => insn(class::ALU64 | alu::ADD, register, 0, 0, random.below(1000) as i32),
             });
         }
         insns
@@ -114,6 +123,29 @@ fn a_large_program_becomes_a_small_one_in_few_rounds() {
     assert_eq!(reduced.program.functions.len(), 2);
     assert_eq!(reduced.program.section, "socket");
     assert!(asked < 60, "{asked} rounds");
+}
+
+#[test]
+fn programs_that_differ_in_a_map_are_told_apart() {
+    let with = |map: Map| Program { maps: std::sync::Arc::new(vec![map]), ..imported() };
+    let inner = |key_size| Some(MapShape { key_size, value_size: 8 });
+    let maps = [
+        Map::default(),
+        Map { map_type: 1, ..Map::default() },
+        Map { shape: MapShape { key_size: 4, value_size: 0 }, ..Map::default() },
+        Map { max_entries: 1, ..Map::default() },
+        Map { map_flags: 1 << 7, ..Map::default() },
+        Map { frozen: true, ..Map::default() },
+        Map { inner: inner(0), ..Map::default() },
+        Map { inner: inner(4), ..Map::default() },
+        Map { rdonly_value: Some(vec![0]), ..Map::default() },
+        Map { insn_array: Some(vec![0]), ..Map::default() },
+    ];
+    let prints = maps.clone().map(|map| search::fingerprint(&with(map)));
+    let different = std::collections::BTreeSet::from(prints);
+    assert_eq!(different.len(), maps.len());
+    let named = Map { name: "other".into(), ..Map::default() };
+    assert!(different.contains(&search::fingerprint(&with(named))));
 }
 
 #[test]
