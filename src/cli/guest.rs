@@ -9,7 +9,7 @@ use livediff::{
     bpf::{btf::Btf, helpers::Offered, kfunc::Kfuncs},
     report::terminal::printable_lines,
 };
-use livediff_harness::run::{self, Accel, Cancel, Event, Object, Outcome, RunError, Work};
+use livediff_harness::run::{self, Cancel, Event, Object, Outcome, RunError, Work};
 use std::{
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     thread::{Scope, ScopedJoinHandle},
@@ -38,8 +38,6 @@ pub(crate) struct Guest<'g> {
     told: Receiver<Told>,
     kfuncs: Kfuncs<'g>,
     helpers: Offered<'g>,
-    /// How guest code is run, once that is known.
-    pub(crate) accel: Option<Accel>,
 }
 
 /// What a guest's thread says.
@@ -75,7 +73,7 @@ impl<'g> Guest<'g> {
         let btf_ids = Some(kernel.image.btf_ids.as_slice()).filter(|ids| !ids.is_empty());
         let kfuncs = Kfuncs::new(btf, kernel.dialect, btf_ids);
         let helpers = Offered::new(btf, kernel.dialect);
-        Guest { kernel, batches, told, kfuncs, helpers, accel: None }
+        Guest { kernel, batches, told, kfuncs, helpers }
     }
 
     /// Gives the guest a batch. [`Guest::answers`] has to be called next.
@@ -92,8 +90,7 @@ impl<'g> Guest<'g> {
         loop {
             match self.told.recv() {
                 Ok(Told::Event(event)) => match event {
-                    Event::Booted { accel, .. } => self.accel = Some(accel),
-                    Event::Opened { .. } => {}
+                    Event::Booted { .. } | Event::Opened { .. } => {}
                     Event::NotOpened { object, reason } => {
                         let outcome = Outcome::NotLoadable { reason };
                         answers.push(Answer { object, program: String::new(), outcome });
