@@ -27,14 +27,14 @@ mod words;
 use clap::Parser;
 use exit::Exit;
 use flags::{Command, Flags};
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 /// Parses the command line, does what it says, and turns the outcome into an exit status.
 pub(crate) fn main() -> ExitCode {
     let command = Flags::parse().command;
-    let interrupted = match command {
-        Command::BisectStep(_) => Exit::Interrupted,
-        _ => Exit::Error,
+    let (interrupted, unsaid) = match command {
+        Command::BisectStep(_) => (Exit::Interrupted, Exit::Untestable),
+        _ => (Exit::Error, Exit::Error),
     };
     if let Err(error) = interrupt::watch(interrupted.status()) {
         say_error(&error);
@@ -57,12 +57,17 @@ pub(crate) fn main() -> ExitCode {
         say_error(&error);
         Exit::Error
     });
-    output::judge(exit).into()
+    output::judge(exit, unsaid).into()
 }
 
 /// Says what went wrong.
 fn say_error(error: &anyhow::Error) {
     let label = anstyle::AnsiColor::Red.on_default().bold();
     let text = livediff::report::terminal::printable_lines(&format!("{error:#}"));
-    anstream::eprintln!("{label}error{label:#}: {text}");
+    say(&format!("{label}error{label:#}: {text}"));
+}
+
+/// Says something on standard error. Where that is lost nobody can be told, and the exit status stays what it is.
+fn say(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
 }

@@ -57,22 +57,30 @@ impl Output {
 static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
 
 fn lose(error: io::Error) {
-    // A reader that went away (`| head`) is no reason to stop or to complain: the exit status still counts.
-    if error.kind() != io::ErrorKind::BrokenPipe {
-        LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-    }
+    LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
 }
 
-/// The exit of a run that otherwise ends with `exit`: one that could not say what it found has not been a success.
-pub(crate) fn judge(exit: Exit) -> Exit {
+/// The exit of a run that otherwise ends with `exit`; `unsaid` is that of a run that could not say what it found.
+pub(crate) fn judge(exit: Exit, unsaid: Exit) -> Exit {
     let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(error) = lost.or_else(|| io::stdout().flush().err()) else { return exit };
-    if error.kind() == io::ErrorKind::BrokenPipe {
-        return exit;
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        // Where standard error is lost too, nobody can be told.
+        let _ = writeln!(anstream::stderr(), "error: the results could not be written out whole: {error}");
     }
-    // Where standard error is lost too, nobody can be told.
-    let _ = writeln!(anstream::stderr(), "error: the results could not be written out whole: {error}");
-    if exit == Exit::Clean { Exit::Error } else { exit }
+    without_words(exit, unsaid, error.kind())
+}
+
+/// A run that could not say what it found has not been a success. A reader that went away (`| head`) is no reason to
+/// complain, and the exit status still counts: but not git's, for which nothing but a judgement that can be read may
+/// look like one.
+fn without_words(exit: Exit, unsaid: Exit, error: io::ErrorKind) -> Exit {
+    match (exit, unsaid) {
+        (Exit::Interrupted, _) => exit,
+        (_, Exit::Untestable) => unsaid,
+        (Exit::Clean, _) if error != io::ErrorKind::BrokenPipe => unsaid,
+        _ => exit,
+    }
 }
 
 /// Something that takes time.
@@ -156,5 +164,28 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_said_is_no_success_and_for_git_no_judgement() {
+        use Exit::{Clean, Discrepancy, Error, Interrupted, Untestable};
+        use io::ErrorKind::{BrokenPipe, StorageFull};
+        for (exit, full, gone) in
+            [(Clean, Error, Clean), (Discrepancy, Discrepancy, Discrepancy), (Error, Error, Error)]
+        {
+            assert_eq!(without_words(exit, Error, StorageFull), full);
+            assert_eq!(without_words(exit, Error, BrokenPipe), gone);
+        }
+        for lost in [StorageFull, BrokenPipe] {
+            for exit in [Clean, Discrepancy, Untestable] {
+                assert_eq!(without_words(exit, Untestable, lost), Untestable);
+            }
+            assert_eq!(without_words(Interrupted, Untestable, lost), Interrupted);
+        }
     }
 }
