@@ -40,7 +40,7 @@ told; one that cannot be had or run, or that gives no answer for a program (the 
 is told. A program without an answer from one of the two ends is not looked at, and is told.
 
 Exit status: 0 the two kernels say the same, so that there is nothing to look for; 1 the first kernel that is not like the
-good one was found; 2 nothing was decided (usage, environment or input).")]
+good one was found; 2 nothing was decided (usage, environment or input, or neither kernel analyses any of the programs).")]
 pub(crate) struct BisectFlags {
     /// The kernel that is right: a series (`7.1`, its newest packaged kernel) or a version (`7.1.13`). It may be newer
     /// than the bad one: then the search goes back in time.
@@ -128,6 +128,9 @@ pub(crate) fn run(flags: BisectFlags) -> Result<Exit> {
     let none = BTreeSet::new();
     let rows = words::pair(&session.pool, &good, &bad);
     match alike(&rows, &good, &bad, &none) {
+        Alike::Yes if !rows.iter().any(|row| row.between.class.is_compared()) => {
+            bail!("nothing could be compared: neither of the two kernels analyses any of the programs")
+        }
         Alike::Yes => {
             output.line(&format!(
                 "Nothing to bisect: {} and {} make the same of {}.",

@@ -5,20 +5,22 @@
 //! that goes wrong before the judgement, a defect of this program included, ends in 125.
 
 use super::{
-    bisect::{WhatFlags, gather_one},
+    bisect::{Alike, WhatFlags, alike, gather_one},
     build,
     exit::Exit,
     kernels::{self, Kernel, Wanted},
     output::Output,
-    say_error, words,
+    say, say_error,
+    words::{self, Word, Words},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use livediff::{
     diff::Status,
     report::{
-        KernelRun, Totals,
+        KernelRun, Row, Totals,
         between::{self, Report},
+        qualified,
         terminal::{self, counted, printable},
     },
 };
@@ -27,6 +29,7 @@ use livediff_harness::{
     run::{self, Cancel},
 };
 use std::{
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::OnceLock,
@@ -41,15 +44,16 @@ the tree itself is not written to.
 
 Exit status, as git takes it: 0 good: something was compared, and there is no discrepancy; 1 bad: a discrepancy; 125 this
 commit cannot be judged: it does not configure, build or boot, its analysis is of no known dialect, nothing could be
-compared, or something is missing on this machine; 130 interrupted, which ends the bisection. A command line that is wrong
+compared, a program crashed the guest or gave no answer while no other shows a discrepancy, something is missing on this
+machine, or the results could not be written out; 130 interrupted, which ends the bisection. A command line that is wrong
 exits with 2, which git takes for bad: try the command by hand first.")]
 pub(crate) struct StepFlags {
     /// The kernel source tree, in the state that git has checked out.
     #[arg(long, value_name = "DIR")]
     pub(crate) tree: PathBuf,
 
-    /// Judge by what this kernel says, a packaged one or an image, instead of by what the model says: bad is what differs
-    /// from it.
+    /// Judge by what this kernel makes of the programs, a packaged one or an image, instead of by what the model says:
+    /// bad is what is not like it, as for `bisect`.
     #[arg(long, value_name = "KERNEL")]
     pub(crate) against: Option<String>,
 
@@ -62,14 +66,14 @@ pub(crate) fn run(flags: StepFlags) -> Exit {
     let cancel = OnceLock::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| judge(&flags, &cancel)));
     if cancel.get().is_some_and(Cancel::is_cancelled) {
-        anstream::eprintln!("interrupted: git bisect ends here");
+        say("interrupted: git bisect ends here");
         return Exit::Interrupted;
     }
     match outcome {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) => {
             say_error(&error);
-            anstream::eprintln!("this commit cannot be judged");
+            say("this commit cannot be judged");
             Exit::Untestable
         }
         // The message is there already.
@@ -110,11 +114,13 @@ fn judge(flags: &StepFlags, cancelled: &OnceLock<Cancel>) -> Result<Exit> {
             .and_then(|kernel| gather_one(&session, &kernel, &objects, &output))
             .with_context(|| format!("the kernel to judge by, {name}"))?;
         let rows = words::pair(&session.pool, &reference, &words);
+        let alike = alike(&rows, &reference, &words, &BTreeSet::new());
         let report = Report { kernels: [reference.kernel, words.kernel], rows, incomplete: None };
         output.print(|out| between::to_terminal(&report, started.elapsed(), out));
-        return verdict(report.differences(), report.compared(), report.rows.len());
+        return verdict(alike, &format!("not like {name}"), report.compared(), report.rows.len());
     }
     let rows = words.judged(&session.pool);
+    let alike = as_the_model(&rows, &words);
     let run = KernelRun {
         name: kernel.name.clone(),
         release: words.kernel.release,
@@ -127,20 +133,47 @@ fn judge(flags: &StepFlags, cancelled: &OnceLock<Cancel>) -> Result<Exit> {
         output.print(|out| terminal::row(out, &run, row));
     }
     let totals = Totals::of([&run]);
-    verdict(totals.count(Status::Mismatch), totals.compared(), totals.all())
+    let bad = format!("a discrepancy in {}", counted(totals.count(Status::Mismatch), "program"));
+    verdict(alike, &bad, totals.compared(), totals.all())
 }
 
-/// Good, bad, or why neither.
-fn verdict(differences: usize, compared: usize, all: usize) -> Result<Exit> {
-    if differences > 0 {
-        anstream::eprintln!("bad: a discrepancy in {}", counted(differences, "program"));
-        return Ok(Exit::Discrepancy);
+/// Whether the kernel says of the programs what the model says. One discrepancy is enough, and without it one program
+/// that gave no answer; one that was refused before the analysis or could not be loaded says nothing of it.
+fn as_the_model(rows: &[Row], words: &Words) -> Alike {
+    let mut unknown = None;
+    for row in rows {
+        let comparison = &row.comparison;
+        let word = words::find(words, &(row.object.clone(), row.program.clone()));
+        match (comparison.status, word) {
+            (Status::Mismatch, _) => return Alike::No,
+            // Not loadable after the kernel's words is a log that was cut.
+            (Status::Crashed | Status::Timeout, _)
+            | (Status::NotLoadable, None | Some(Word::Said(_) | Word::Not { reported: false, .. })) => {
+                let why = comparison.reason.as_deref().unwrap_or("it gave no answer");
+                unknown = Some(format!("{}: {why}", qualified(&row.object, &row.program)));
+            }
+            _ => {}
+        }
     }
-    if compared == 0 {
-        bail!("nothing could be compared: none of {}", counted(all, "program"));
+    unknown.map_or(Alike::Yes, Alike::Unknown)
+}
+
+/// Good, bad (what that is, `bad` says), or why neither.
+fn verdict(alike: Alike, bad: &str, compared: usize, all: usize) -> Result<Exit> {
+    match alike {
+        Alike::No => {
+            anstream::eprintln!("bad: {}", printable(bad));
+            Ok(Exit::Discrepancy)
+        }
+        Alike::Unknown(why) => bail!("{why}"),
+        Alike::Yes if compared == 0 => {
+            bail!("nothing could be compared: none of {}", counted(all, "program"))
+        }
+        Alike::Yes => {
+            anstream::eprintln!("good: no discrepancy in {}", counted(compared, "program"));
+            Ok(Exit::Clean)
+        }
     }
-    anstream::eprintln!("good: no discrepancy in {}", counted(compared, "program"));
-    Ok(Exit::Clean)
 }
 
 #[cfg(test)]
@@ -149,8 +182,61 @@ mod tests {
 
     #[test]
     fn only_a_judgement_is_one() {
-        assert_eq!(verdict(1, 1, 1).unwrap(), Exit::Discrepancy);
-        assert_eq!(verdict(0, 1, 9).unwrap(), Exit::Clean);
-        assert!(verdict(0, 0, 9).is_err());
+        assert_eq!(verdict(Alike::No, "bad", 1, 1).unwrap(), Exit::Discrepancy);
+        // Another end than the reference's is bad, even where no section could be compared.
+        assert_eq!(verdict(Alike::No, "bad", 0, 1).unwrap(), Exit::Discrepancy);
+        assert_eq!(verdict(Alike::Yes, "bad", 1, 9).unwrap(), Exit::Clean);
+        assert!(verdict(Alike::Yes, "bad", 0, 9).is_err());
+        assert!(verdict(Alike::Unknown("why".into()), "bad", 8, 9).is_err());
+    }
+
+    #[test]
+    fn a_program_without_an_answer_leaves_only_a_discrepancy_standing() {
+        let name = |program: &str| ("a.o".to_owned(), program.to_owned());
+        let of = |statuses: &[(Status, bool)]| {
+            let mut words = Words::default();
+            let mut rows = Vec::new();
+            for (at, (status, reported)) in statuses.iter().enumerate() {
+                let word = Word::Not { status: *status, reason: "why".into(), reported: *reported };
+                words.programs.insert(name(&at.to_string()), word);
+                rows.push(Row::not_loaded("a.o", &at.to_string(), *status, "why"));
+            }
+            as_the_model(&rows, &words)
+        };
+        use Status::{Crashed, Match, Mismatch, NotLoadable, RejectedEarly, Timeout};
+        let decided = [(Match, true), (RejectedEarly, true), (NotLoadable, true)];
+        assert_eq!(of(&decided), Alike::Yes);
+        for undecided in [(Crashed, true), (Timeout, true), (NotLoadable, false)] {
+            for place in 0..=decided.len() {
+                let mut statuses = decided.to_vec();
+                statuses.insert(place, undecided);
+                assert_eq!(of(&statuses), Alike::Unknown(format!("a.o/{place}: why")));
+                statuses.push((Mismatch, true));
+                assert_eq!(of(&statuses), Alike::No);
+            }
+        }
+    }
+
+    /// A log that was cut agrees as far as it goes, which is no judgement.
+    #[test]
+    fn a_cut_log_is_no_answer() {
+        use livediff::Dialect;
+        use livediff_capture::{Capture, Insn, Kernel, Loaded, Said, Verdict};
+        let exit = Insn { code: 0x95, ..Insn::default() };
+        let loaded = Loaded { insns: vec![exit], prog_type: 1, ..Loaded::default() };
+        let section = livediff::log::section(&loaded, Dialect::V7_2).text;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let of = |log: &str, truncated| {
+            let (verdict, errno) = if truncated { (Verdict::Rejected, 28) } else { (Verdict::Accepted, 0) };
+            let said = Said { verdict, errno, log: log.into(), truncated };
+            let (object, program, kernel) = ("a.o".into(), "p".into(), Kernel::default());
+            let capture = Capture { object, program, kernel, loaded: loaded.clone(), said };
+            let word = Word::captured(capture, Dialect::V7_2).unwrap();
+            let programs = [(("a.o".to_owned(), "p".to_owned()), word)].into();
+            let words = Words { programs, ..Words::default() };
+            as_the_model(&words.judged(&pool), &words)
+        };
+        assert_eq!(of(&section, false), Alike::Yes);
+        assert!(matches!(of(&section[..section.len() / 2], true), Alike::Unknown(_)));
     }
 }
