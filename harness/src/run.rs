@@ -138,12 +138,13 @@ pub enum Event {
         /// It was prepared on the host, or is to be prepared in the guest.
         on_host: bool,
     },
-    /// libbpf could not open the object: none of its programs gets an outcome.
+    /// Nobody knows the object's programs, none of which gets an outcome: libbpf could not open it, or no guest lived to
+    /// tell.
     NotOpened {
         /// [`Object::name`].
         object: String,
-        /// Why not.
-        reason: String,
+        /// What became of the opening: never [`Outcome::Loaded`].
+        outcome: Outcome,
     },
     /// What became of a program. Sent once for every program wanted of an object that was opened.
     Program {
@@ -161,7 +162,7 @@ pub enum Event {
     },
 }
 
-/// What became of a program.
+/// What became of a program, or of the opening of an object.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// The kernel was asked to load it, and took or refused it. `Loaded::kfuncs` is empty: the host knows the
@@ -181,6 +182,12 @@ pub enum Outcome {
     Timeout {
         /// The last lines of the guest's console.
         console: String,
+    },
+    /// Nothing is known of it, and nothing is to be concluded: the agent gave no result, or guests died so often that
+    /// the rest was given up.
+    Lost {
+        /// What happened.
+        reason: String,
     },
 }
 

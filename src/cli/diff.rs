@@ -437,7 +437,7 @@ fn one_kernel(
     let dialect = kernel.dialect;
     let work = |finished: Finished| {
         let (object, program, reported) =
-            (finished.object.clone(), finished.program.clone(), finished.reported);
+            (finished.object.clone(), finished.program.clone(), finished.is_reported());
         let row = match finished.into_loaded() {
             Ok(pair) => {
                 let mut row = judged(object, program, &pair.0, &pair.1, dialect);

@@ -91,8 +91,7 @@ impl<'g> Guest<'g> {
             match self.told.recv() {
                 Ok(Told::Event(event)) => match event {
                     Event::Booted { .. } | Event::Opened { .. } => {}
-                    Event::NotOpened { object, reason } => {
-                        let outcome = Outcome::NotLoadable { reason };
+                    Event::NotOpened { object, outcome } => {
                         answers.push(Answer { object, program: String::new(), outcome });
                     }
                     Event::Program { object, program, outcome } => {

@@ -152,7 +152,7 @@ impl Recorder<'_> {
 
     fn write(&self, finished: Finished, kernel: &Kernel) -> Result<(), Failure> {
         let (object, program) = (finished.object.clone(), finished.program.clone());
-        let reported = finished.reported;
+        let reported = finished.is_reported();
         let fail = |reason: String, of_the_folder| Failure {
             program: qualified(&object, &program),
             reason,

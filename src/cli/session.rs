@@ -209,6 +209,8 @@ impl Session {
                         let _ = send.send(done);
                     });
                 };
+                // No guest told, and the run is not whole.
+                let lost = |outcome: &Outcome| usize::from(matches!(outcome, Outcome::Lost { .. }));
                 let mut sink = |event| match event {
                     Event::Booted { release, accel } => {
                         task.doing(&format!("Linux {release}"));
@@ -222,15 +224,17 @@ impl Session {
                         task.expect(wanted.len());
                         ledger.opened(object, wanted);
                     }
-                    Event::NotOpened { object, reason } => {
+                    Event::NotOpened { object, outcome } => {
                         if ledger.close(&object) {
                             task.expect(1);
-                            submit(Finished::not_opened(object, reason));
+                            ran.missing += lost(&outcome);
+                            submit(Finished { object, program: String::new(), outcome });
                         }
                     }
                     Event::Program { object, program, outcome } => {
                         if ledger.take(&object, &program) {
-                            submit(Finished { object, program, outcome, reported: true });
+                            ran.missing += lost(&outcome);
+                            submit(Finished { object, program, outcome });
                         }
                     }
                     Event::GuestRestarted { reason } => {
@@ -247,8 +251,8 @@ impl Session {
                 ran.ended_by = result.err();
                 for (object, program) in ledger.missing() {
                     ran.missing += 1;
-                    let outcome = Outcome::NotLoadable { reason: reason.clone() };
-                    submit(Finished { object, program, outcome, reported: false });
+                    let outcome = Outcome::Lost { reason: reason.clone() };
+                    submit(Finished { object, program, outcome });
                 }
             });
             // The last sender: with it gone, the printing thread ends.
@@ -316,13 +320,12 @@ pub(crate) struct Finished {
     pub(crate) program: String,
     /// What became of it. Kfuncs are filled in.
     pub(crate) outcome: Outcome,
-    /// The guest said so; else the run ended before the guest could.
-    pub(crate) reported: bool,
 }
 
 impl Finished {
-    fn not_opened(object: String, reason: String) -> Finished {
-        Finished { object, program: String::new(), outcome: Outcome::NotLoadable { reason }, reported: true }
+    /// A guest said so; else none lived to say anything, and nothing may be concluded.
+    pub(crate) fn is_reported(&self) -> bool {
+        !matches!(self.outcome, Outcome::Lost { .. })
     }
 
     /// About how much memory it takes.
@@ -338,7 +341,7 @@ impl Finished {
         use livediff::diff::Status;
         match self.outcome {
             Outcome::Loaded(pair) => Ok(pair),
-            Outcome::NotLoadable { reason } => Err((Status::NotLoadable, reason)),
+            Outcome::NotLoadable { reason } | Outcome::Lost { reason } => Err((Status::NotLoadable, reason)),
             Outcome::Crashed { console } => {
                 Err((Status::Crashed, format!("the guest died on it\n{console}")))
             }

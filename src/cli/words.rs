@@ -73,7 +73,7 @@ impl Word {
     }
 
     fn finished(finished: Finished, dialect: Dialect) -> Word {
-        let reported = finished.reported;
+        let reported = finished.is_reported();
         match finished.into_loaded() {
             Ok(pair) => match Packed::new(dialect, pair.0, pair.1) {
                 Ok(packed) => Word::Said(Box::new(packed)),

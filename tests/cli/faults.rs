@@ -262,6 +262,52 @@ fn a_port_that_closes_in_the_middle_of_a_record_costs_one_program() {
     }
 }
 
+/// Of what the guest leaves out nothing is known: that is no difference, no answer, and no reason to forget anything.
+#[test]
+fn a_guest_that_leaves_a_program_out_decides_nothing() {
+    let finished = || frame(11, 0u32, "");
+    let honest = [hello(), opened(&["one", "two"]), told(0, &right()), told(1, &right()), finished()];
+    let mut lying = honest.to_vec();
+    lying.remove(3);
+    let place = Place::with_guest(&honest, "exec /bin/sleep 300");
+    let record = ["record", "a.o", "--kernel", "kernel", "--dialect", "7.2", "--accel", "tcg", "-o", "c"];
+    place.run(&record).exits(0);
+    let captures = place.path("c").join(RELEASE).join("a.o");
+    assert_eq!(names_in(&captures), ["one.capture", "two.capture"]);
+    let compare = [
+        &["compare", "a.o", "--kernel", "kernel", "--kernel", "other", "--dialect", "7.2", "--accel", "tcg"]
+            [..],
+        &["--json", "out.json"],
+    ]
+    .concat();
+    fs::copy(place.path("kernel"), place.path("other")).unwrap();
+    place.run(&compare).exits(0).says("2 same");
+
+    fs::write(place.path("words"), lying.concat()).unwrap();
+    let why = "the agent gave no result for it";
+    place.diff(&[]).done().exits(2).says("1 match, 0 mismatch, 1 not compared").says(why);
+    let pair = |program: &str, status: &str| (program.to_owned(), status.to_owned());
+    assert_eq!(place.statuses(), [pair("one", "match"), pair("two", "not_loadable")]);
+    assert_eq!(place.json()["kernels"][0]["programs"][1]["reason"], why);
+    assert_eq!(place.json()["incomplete"], "the guest did not report on every program");
+    place.run(&record).exits(2).says(why);
+    assert_eq!(names_in(&captures), ["one.capture", "two.capture"]);
+
+    // Only the other kernel's guest is honest.
+    let script = place.path("bin/qemu-system-x86_64");
+    fs::write(place.path("words-of-other"), honest.concat()).unwrap();
+    let [here, there] = ["words", "words-of-other"].map(|name| place.path(name).display().to_string());
+    let case = format!(
+        "case \"$*\" in *{}*) /bin/cat {there};; *) /bin/cat {here};; esac",
+        place.path("other").display()
+    );
+    let changed = fs::read_to_string(&script).unwrap().replace(&format!("/bin/cat {here}"), &case);
+    fs::write(&script, changed).unwrap();
+    place.run(&compare).exits(2).says("1 same").says(why);
+    assert_eq!(place.json()["totals"]["only_in_b"], 0, "{}", place.json());
+    place.left_are_only(&["c", "other", "out.json", "words-of-other"]);
+}
+
 #[test]
 fn signals_end_a_run_whatever_the_guest_does() {
     let silent = (vec![vec![]], "exec /bin/sleep 300", None);

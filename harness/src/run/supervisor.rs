@@ -300,17 +300,7 @@ impl<'a> Supervisor<'a> {
         let Some(entry) = self.entries.get_mut(item.object as usize) else { return };
         let Some(programs) = &entry.programs else {
             entry.closed = true;
-            let reason = match outcome() {
-                Outcome::Crashed { console } => {
-                    format!("the guest died of opening it; its last words:\n{console}")
-                }
-                Outcome::Timeout { console } => {
-                    format!("opening it took too long; the console's last words:\n{console}")
-                }
-                Outcome::NotLoadable { reason } => reason,
-                Outcome::Loaded(_) => return,
-            };
-            self.work.event(Event::NotOpened { object: entry.object.name.clone(), reason });
+            self.work.event(Event::NotOpened { object: entry.object.name.clone(), outcome: outcome() });
             return;
         };
         let numbers: Vec<u32> = match item.program {
@@ -347,7 +337,7 @@ impl<'a> Supervisor<'a> {
         for object in (0..).take(self.entries.len()) {
             if self.entries.get(object as usize).is_some_and(|entry| !entry.is_settled()) {
                 let item = Item { object, program: None };
-                self.blame(item, &|| Outcome::NotLoadable { reason: reason.to_string() });
+                self.blame(item, &|| Outcome::Lost { reason: reason.to_string() });
             }
         }
     }

@@ -65,7 +65,7 @@ pub(super) fn compare(kernels: &[&Kernel], answers: &[Option<&Answer>]) -> Findi
                 sides.push((*kernel, &pair.0, &pair.1));
                 continue;
             }
-            Some(Outcome::NotLoadable { reason }) => reason.clone(),
+            Some(Outcome::NotLoadable { reason } | Outcome::Lost { reason }) => reason.clone(),
             Some(Outcome::Crashed { .. }) => "the guest died on it".to_owned(),
             Some(Outcome::Timeout { .. }) => "no answer within the time limit (--timeout)".to_owned(),
             None => "the guest did not report on it".to_owned(),

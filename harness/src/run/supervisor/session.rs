@@ -338,7 +338,7 @@ impl Session {
                 let Some((item, ..)) = self.sent.remove(&object) else { return false };
                 self.in_flight.retain(|item, _| item.object != object);
                 let reason = "the agent gave no result for it".to_string();
-                supervisor.blame(item, &|| Outcome::NotLoadable { reason: reason.clone() });
+                supervisor.blame(item, &|| Outcome::Lost { reason: reason.clone() });
                 // What it was made into is not needed any more.
                 supervisor.set_prepared(object, Prepared::InGuest);
                 true

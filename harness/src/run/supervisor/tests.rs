@@ -225,11 +225,25 @@ fn what_the_host_has_prepared_is_not_prepared_in_the_guest() {
 
 struct Report {
     result: Result<(), RunError>,
-    /// Outcome by program, in one letter: loaded, not loadable, crashed, timeout. One letter per outcome.
+    /// Outcome by program, in one letter: loaded (here, or prepared by the host), not loadable, crashed, timeout, unknown.
+    /// One letter per outcome.
     programs: BTreeMap<String, String>,
+    /// The same of objects that were not opened.
     not_opened: Vec<String>,
     /// The reasons.
     restarts: Vec<String>,
+}
+
+fn letter(outcome: &Outcome) -> char {
+    match outcome {
+        // Only of what the host has prepared does this agent tell a map.
+        Outcome::Loaded(both) if both.0.maps.iter().any(|map| map.name == "a map") => 'H',
+        Outcome::Loaded(_) => 'L',
+        Outcome::NotLoadable { .. } => 'N',
+        Outcome::Crashed { .. } => 'C',
+        Outcome::Timeout { .. } => 'T',
+        Outcome::Lost { .. } => 'U',
+    }
 }
 
 fn run_with(objects: Vec<Object>, faults: &Faults) -> Report {
@@ -249,17 +263,9 @@ fn run_prepared(
     let Report { programs, not_opened, restarts, .. } = &mut report;
     let mut sink = |event| match event {
         Event::Program { program, outcome, .. } => {
-            let letter = match outcome {
-                // Only of what the host has prepared does this agent tell a map.
-                Outcome::Loaded(both) if both.0.maps.iter().any(|map| map.name == "a map") => "H",
-                Outcome::Loaded(_) => "L",
-                Outcome::NotLoadable { .. } => "N",
-                Outcome::Crashed { .. } => "C",
-                Outcome::Timeout { .. } => "T",
-            };
-            programs.entry(program).or_default().push_str(letter);
+            programs.entry(program).or_default().push(letter(&outcome));
         }
-        Event::NotOpened { object, .. } => not_opened.push(object),
+        Event::NotOpened { object, outcome } => not_opened.push(format!("{object}{}", letter(&outcome))),
         Event::GuestRestarted { reason } => restarts.push(reason),
         Event::Booted { .. } | Event::Opened { .. } => {}
     };
@@ -334,7 +340,7 @@ fn the_last_program_may_be_the_one() {
 fn an_object_that_kills_the_guest_when_it_is_opened_costs_itself_only() {
     let report = run(&[("a", Does::Die)]);
     assert_eq!(outcomes(&report), "b0L b1L b2L ");
-    assert_eq!(report.not_opened, ["a"]);
+    assert_eq!(report.not_opened, ["aC"]);
 }
 
 #[test]
@@ -345,12 +351,12 @@ fn what_hangs_is_late() {
     // is not when it is tried alone.
     let report = run(&[("a0", Does::Hang), ("b1", Does::Die)]);
     assert_eq!(outcomes(&report), "a0T a1L a2L b0L b1C b2L ");
-    assert_eq!(run(&[("b", Does::Hang)]).not_opened, ["b"]);
+    assert_eq!(run(&[("b", Does::Hang)]).not_opened, ["bT"]);
 }
 
 #[test]
-fn a_program_without_a_result_is_reported() {
-    assert_eq!(outcomes(&run(&[("a1", Does::Forget)])), "a0L a1N a2L b0L b1L b2L ");
+fn of_a_program_without_a_result_nothing_is_known() {
+    assert_eq!(outcomes(&run(&[("a1", Does::Forget)])), "a0L a1U a2L b0L b1L b2L ");
 }
 
 #[test]
@@ -389,7 +395,7 @@ fn a_guest_that_says_nothing_of_use_is_given_up() {
     });
     let (mut programs, mut restarts) = (Vec::new(), Vec::new());
     let mut sink = |event| match event {
-        Event::NotOpened { object, .. } => programs.push(object),
+        Event::NotOpened { object, outcome } => programs.push(format!("{object}{}", letter(&outcome))),
         Event::Booted { release, .. } => assert_eq!(release.len(), RELEASE_LIMIT),
         Event::GuestRestarted { reason } => restarts.push(reason),
         other => panic!("{other:?}"),
@@ -400,7 +406,7 @@ fn a_guest_that_says_nothing_of_use_is_given_up() {
     supervisor.silence = Duration::from_millis(200);
     supervisor.run().unwrap();
     programs.sort();
-    assert_eq!(programs, ["a", "b"]);
+    assert_eq!(programs, ["aU", "bU"]);
     assert!(restarts.iter().all(|reason| reason.starts_with("the guest has gone silent")), "{restarts:?}");
 }
 
@@ -436,7 +442,7 @@ fn guests_that_die_of_nothing_are_given_up_and_every_program_reported() {
     let image = Image::for_tests();
     let mut programs = Vec::new();
     let mut sink = |event| match event {
-        Event::NotOpened { object, .. } => programs.push(object),
+        Event::NotOpened { object, outcome } => programs.push(format!("{object}{}", letter(&outcome))),
         Event::Booted { .. } | Event::GuestRestarted { .. } => {}
         other => panic!("{other:?}"),
     };
@@ -451,7 +457,7 @@ fn guests_that_die_of_nothing_are_given_up_and_every_program_reported() {
     let (options, cancel) = (Options { accel: Accel::Tcg, ..Options::default() }, Cancel::new());
     let mut work = OneBatch { objects: objects(), sink: &mut sink };
     Supervisor::with_start(start, &image, &options, &cancel, &mut work).run().unwrap();
-    assert_eq!(programs, ["a", "b"]);
+    assert_eq!(programs, ["aU", "bU"]);
 }
 
 #[test]
@@ -510,7 +516,7 @@ impl Work for Batches {
             }
             Event::Booted { .. } | Event::GuestRestarted { .. } => self.guests += 1,
             Event::Opened { .. } => {}
-            Event::NotOpened { object, reason } => panic!("{object}: {reason}"),
+            Event::NotOpened { object, outcome } => panic!("{object}: {outcome:?}"),
         }
     }
 }
