@@ -2,6 +2,9 @@
 
 use std::io::Read;
 
+/// Most memory, in KiB, that unpacking xz and lzma may take. The kernel's build asks for 128 MiB at most.
+const DICTIONARY_KIB: u32 = 256 << 10;
+
 /// Unpacks `payload` to at most `limit` bytes. What follows the compressed part (the kernel's build appends
 /// the unpacked size) is ignored.
 pub(super) fn unpack(payload: &[u8], limit: u64) -> Result<Vec<u8>, String> {
@@ -11,12 +14,14 @@ pub(super) fn unpack(payload: &[u8], limit: u64) -> Result<Vec<u8>, String> {
             read(decoder.single_frame(), limit, "zstd")
         }
         [0x1f, 0x8b, ..] => read(flate2::bufread::GzDecoder::new(payload), limit, "gzip"),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => read(lzma_rust2::XzReader::new(payload, false), limit, "xz"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+            read(lzma_rust2::XzReader::new_mem_limit(payload, false, DICTIONARY_KIB), limit, "xz")
+        }
         [b'B', b'Z', b'h', ..] => read(bzip2::bufread::BzDecoder::new(payload), limit, "bzip2"),
         [0x02, 0x21, 0x4c, 0x18, rest @ ..] => lz4_legacy(rest, limit),
         [0x5d, 0, 0, ..] => {
             // The kernel's build makes the header say that the size is unknown.
-            let decoder = lzma_rust2::LzmaReader::new_mem_limit(payload, 256 << 10, None);
+            let decoder = lzma_rust2::LzmaReader::new_mem_limit(payload, DICTIONARY_KIB, None);
             read(decoder.map_err(|e| format!("lzma: {e}"))?, limit, "lzma")
         }
         [0x7f, b'E', b'L', b'F', ..] => Ok(payload.to_vec()),
@@ -73,6 +78,21 @@ mod tests {
         b"Linux version 7.2 ".repeat(1000)
     }
 
+    /// The text as `xz -9 --check=crc32` packs it.
+    const XZ: &[u8] =
+        b"\xfd\x37\x7a\x58\x5a\x00\x00\x01\x69\x22\xde\x36\x02\x00\x21\x01\x1c\x00\x00\x00\x10\xcf\x58\xcc\
+        \xe0\x46\x4f\x00\x4c\x5d\x00\x26\x1a\x49\xc7\x89\x55\xb3\x1f\x47\x35\xd2\x1f\x2e\x2d\x85\xd0\x5c\
+        \xb5\xf0\xb0\xd1\xe2\x51\x0b\x3a\xdc\x88\x16\x8e\x7d\xd0\xef\xac\xb2\xf5\xcc\x9b\x86\xb0\x89\x9c\
+        \xaf\x4b\x91\x59\x10\x4f\xe2\x79\xa0\xcf\x60\x27\xab\x2f\x94\xfd\x59\x72\x54\x9d\xda\x29\xf9\x98\
+        \x9f\x6b\x24\x3a\xd8\x5b\xc4\xc1\x88\x00\x00\x00\x64\x56\x84\xda\x00\x01\x64\xd0\x8c\x01\x00\x00\
+        \x7c\x85\x88\x7f\x3e\x30\x0d\x8b\x02\x00\x00\x00\x00\x01\x59\x5a";
+    /// The text as `lzma -6` packs it.
+    const LZMA: &[u8] =
+        b"\x5d\x00\x00\x80\x00\xff\xff\xff\xff\xff\xff\xff\xff\x00\x26\x1a\x49\xc7\x89\x55\xb3\x1f\x47\x35\
+        \xd2\x1f\x2e\x2d\x85\xd0\x5c\xb5\xf0\xb0\xd1\xe2\x51\x0b\x3a\xdc\x88\x16\x8e\x7d\xd0\xef\xac\xb2\
+        \xf5\xcc\x9b\x86\xb0\x89\x9c\xaf\x4b\x91\x59\x10\x4f\xe2\x79\xa0\xcf\x60\x27\xab\x2f\x94\xfd\x59\
+        \x72\x54\x9d\xda\x29\xf9\x98\x9f\x6b\x24\x3a\xd8\x5b\xc4\xf7\x13\xc6\xff\xff\xf7\x87\x80\x00";
+
     /// The text packed in every way, with the size that the kernel's build appends.
     fn packed() -> Vec<(&'static str, Vec<u8>)> {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -86,6 +106,8 @@ mod tests {
             ("zstd", zstd::encode_all(text().as_slice(), 1).unwrap()),
             ("bzip2", bzip2.finish().unwrap()),
             ("lz4", [&[0x02, 0x21, 0x4c, 0x18][..], &length, &block].concat()),
+            ("xz", XZ.to_vec()),
+            ("lzma", LZMA.to_vec()),
         ];
         for (_, bytes) in &mut all {
             bytes.extend(u32::try_from(text().len()).unwrap().to_le_bytes());
@@ -106,6 +128,25 @@ mod tests {
             let error = unpack(&bytes, 100).expect_err(kind);
             assert!(error.contains("unpacks to more than"), "{kind}: {error}");
         }
+    }
+
+    /// Memory is not taken because a header says so.
+    #[test]
+    fn a_dictionary_of_any_size_is_not_made() {
+        let mut xz = XZ.to_vec();
+        // The size of LZMA2's dictionary: 28 is 64 MiB, 40 is 4 GiB. The header's checksum follows.
+        assert_eq!(xz[16], 28);
+        for (size, crc, fits) in [(28, [0x10, 0xcf, 0x58, 0xcc], true), (40, [0xe6, 0xa0, 0x11, 0xb3], false)]
+        {
+            xz[16] = size;
+            xz[20..24].copy_from_slice(&crc);
+            let result = unpack(&xz, 1 << 20);
+            assert_eq!(result.is_ok(), fits, "{result:?}");
+            assert!(fits || result.is_err_and(|error| error.contains("needed memory too big")));
+        }
+        let mut lzma = LZMA.to_vec();
+        lzma[1..5].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(unpack(&lzma, 1 << 20).is_err());
     }
 
     #[test]
