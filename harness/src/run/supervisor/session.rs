@@ -45,7 +45,9 @@ impl Supervisor<'_> {
         let most_silence = self.silence + self.timeout * PATIENCE;
         let ended = loop {
             self.check_cancelled()?;
+            let busy = Instant::now();
             session.send_more(self, &vm);
+            heard += session.excuse(busy.elapsed());
             if session.is_done() {
                 if !self.take_batch() {
                     return Ok(End::Done);
@@ -60,7 +62,9 @@ impl Supervisor<'_> {
             };
             match event {
                 Some(FromVm::Message(message, payload)) => {
+                    let busy = Instant::now();
                     let of_use = session.hear(self, &vm, *message, payload);
+                    session.excuse(busy.elapsed());
                     heard = if of_use { Instant::now() } else { heard };
                     of_use_at_all |= of_use;
                 }
@@ -346,6 +350,15 @@ impl Session {
         }
     }
 
+    /// Time in which nobody listened to the guest, because whoever is told of results was not done with them, is not
+    /// the programs': their results may be waiting. Returns that time.
+    fn excuse(&mut self, time: Duration) -> Duration {
+        for begun in self.in_flight.values_mut() {
+            begun.at += time;
+        }
+        time
+    }
+
     /// What is in flight for too long. If the host is behind with listening, its result may be waiting here.
     fn late(&self, vm: &Vm, behind: bool) -> Vec<Item> {
         let busy = u32::try_from(self.in_flight.len().min(self.vcpus)).unwrap_or(u32::MAX);
@@ -381,7 +394,7 @@ fn opened(supervisor: &mut Supervisor<'_>, object: u32, names: Vec<String>, on_h
     true
 }
 
-/// When something began, and the processor time that the guest had had by then.
+/// When something began, later by the time in which nobody listened, and the processor time that the guest had had by then.
 pub(super) struct Begun {
     pub(super) at: Instant,
     pub(super) processor_time: Option<Duration>,
