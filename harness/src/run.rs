@@ -155,7 +155,7 @@ pub enum Event {
         /// What became of it.
         outcome: Outcome,
     },
-    /// The guest died or was stopped, and a new one takes over.
+    /// The guest died or was stopped, perhaps before its agent answered, and a new one takes over.
     GuestRestarted {
         /// What ended the one before, which programs were in flight, and whether they are tried again.
         reason: String,

@@ -18,6 +18,7 @@ use super::{
     vm::{self, Machine, Vm},
 };
 use crate::{image::Image, memory::MemoryFile, protocol::Stop};
+use boot::BOOT_LIMIT;
 use prepared::{Prepared, Symbols};
 use session::End;
 use std::{
@@ -84,6 +85,8 @@ pub(super) struct Supervisor<'a> {
     given: String,
     accel: Option<Accel>,
     wanted_accel: Accel,
+    /// How long a guest may take until its agent answers.
+    boot_limit: Duration,
     timeout: Duration,
     silence: Duration,
     stop: Option<Stop>,
@@ -96,6 +99,8 @@ pub(super) struct Supervisor<'a> {
     restarts: usize,
     /// Guests in a row that died without a program to blame.
     idle_deaths: usize,
+    /// Some guest that is gone has done something: they do not die of whatever they are given.
+    of_use: bool,
     /// Who prepares objects on the host, if anybody does.
     preparers: Option<Preparers>,
     symbols: Symbols,
@@ -163,6 +168,7 @@ impl<'a> Supervisor<'a> {
             given: given(options),
             accel: None,
             wanted_accel: options.accel,
+            boot_limit: BOOT_LIMIT,
             timeout: options.timeout,
             silence: SILENCE_LIMIT,
             stop: options.stop.clone(),
@@ -171,6 +177,7 @@ impl<'a> Supervisor<'a> {
             suspected: HashSet::new(),
             restarts: 0,
             idle_deaths: 0,
+            of_use: false,
             preparers: None,
             symbols: Symbols::Unknown,
             symbols_wanted: false,
@@ -227,17 +234,25 @@ impl<'a> Supervisor<'a> {
                 End::Done => return Ok(()),
                 End::Died { reason, console, in_flight, unsent, idle } => {
                     self.idle_deaths = if idle { self.idle_deaths + 1 } else { 0 };
+                    self.of_use |= !idle;
                     let reason = match cause(&console) {
                         Some(line) => format!("{reason} ({line})"),
                         None => reason,
                     };
-                    let reason = self
-                        .held_against(&reason, &in_flight, || Outcome::Crashed { console: console.clone() });
+                    let outcome = if self.of_use {
+                        Outcome::Crashed { console }
+                    } else {
+                        Outcome::Lost {
+                            reason: format!("no guest has begun with anything: {reason}\n{console}"),
+                        }
+                    };
+                    let reason = self.held_against(&reason, &in_flight, || outcome.clone());
                     self.suspects.extend(unsent);
                     reason
                 }
                 End::Late { console, late, unsent } => {
                     self.idle_deaths = 0;
+                    self.of_use = true;
                     let reason = format!("no result within {} s", self.timeout.as_secs_f32());
                     let reason =
                         self.held_against(&reason, &late, || Outcome::Timeout { console: console.clone() });

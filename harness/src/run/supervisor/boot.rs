@@ -14,11 +14,12 @@ use std::{
 };
 
 /// How long a guest may take until its agent answers: emulated, and by a processor that is known to work.
-const BOOT_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const BOOT_LIMIT: Duration = Duration::from_secs(60);
 /// The same where it is not known whether the processor can do it.
 const KVM_TRIAL: Duration = Duration::from_secs(6);
 /// How often an emulated kernel may die before its agent answers. One that is broken dies every time; a good one can
-/// die of the emulation, where a processor runs code that another is patching, and the next start is fine.
+/// die of the emulation, where a processor runs code that another is patching, and the next start is fine. It can also
+/// hang before its first word, which is tried again once: a broken one takes as long every time.
 const BOOT_TRIALS: usize = 3;
 /// Longest release that is believed; the kernel's own has 64 characters at most.
 pub(super) const RELEASE_LIMIT: usize = 128;
@@ -27,44 +28,53 @@ impl Supervisor<'_> {
     /// Starts a guest and waits until its agent answers.
     pub(super) fn boot(&mut self) -> Result<Vm, RunError> {
         let trials: Vec<(Accel, Duration)> = match (self.accel, self.wanted_accel) {
-            (Some(accel), _) => vec![(accel, BOOT_LIMIT)],
-            (None, Accel::Tcg) => vec![(Accel::Tcg, BOOT_LIMIT)],
-            (None, Accel::Native) => vec![(Accel::Native, BOOT_LIMIT)],
+            (Some(accel), _) => vec![(accel, self.boot_limit)],
+            (None, Accel::Tcg) => vec![(Accel::Tcg, self.boot_limit)],
+            (None, Accel::Native) => vec![(Accel::Native, self.boot_limit)],
             (None, Accel::Kvm) => match accel::unusable() {
                 Some(reason) => return Err(RunError::NoKvm { reason }),
-                None => vec![(Accel::Kvm, BOOT_LIMIT.min(KVM_TRIAL * 2))],
+                None => vec![(Accel::Kvm, self.boot_limit.min(KVM_TRIAL * 2))],
             },
             (None, Accel::Auto) => match (accel::unusable(), accel::remembered(&self.qemu)) {
-                (Some(_), _) | (None, Some(false)) => vec![(Accel::Tcg, BOOT_LIMIT)],
-                (None, _) => vec![(Accel::Kvm, KVM_TRIAL), (Accel::Tcg, BOOT_LIMIT)],
+                (Some(_), _) | (None, Some(false)) => vec![(Accel::Tcg, self.boot_limit)],
+                (None, _) => vec![(Accel::Kvm, KVM_TRIAL), (Accel::Tcg, self.boot_limit)],
             },
         };
         let trials = trials.into_iter().flat_map(|(accel, limit)| {
             std::iter::repeat_n((accel, limit), if accel == Accel::Tcg { BOOT_TRIALS } else { 1 })
         });
+        let mut trials = trials.peekable();
         let mut failure = (String::new(), Ended { console: String::new(), status: None });
-        for (accel, limit) in trials {
+        let (mut not_by_kvm, mut hung) = (false, false);
+        while let Some((accel, limit)) = trials.next() {
             let begun = Instant::now();
             let vm = (self.start)(accel)?;
-            match self.greet(&vm, limit)? {
+            let reason = match self.greet(&vm, limit)? {
                 Ok(release) => {
                     if self.accel.is_none() {
-                        if self.wanted_accel == Accel::Auto && accel == Accel::Kvm {
-                            accel::remember(&self.qemu, true);
-                        }
+                        self.remember(accel, not_by_kvm);
                         self.accel = Some(accel);
                         self.work.event(Event::Booted { release, accel });
                     }
                     return Ok(vm);
                 }
-                Err(reason) => failure = (reason, vm.finish(Duration::from_millis(500))),
-            }
-            // What this guest was given may be to blame, and is nothing to hold against the machine.
-            if accel == Accel::Kvm && self.wanted_accel == Accel::Auto && self.given.is_empty() {
-                accel::remember(&self.qemu, false);
-            }
-            if accel == Accel::Tcg && begun.elapsed() >= limit {
-                break;
+                Err(reason) => reason,
+            };
+            let late = begun.elapsed() >= limit;
+            let ended = vm.finish(Duration::from_millis(500));
+            let silent = ended.console.is_empty();
+            failure = (reason, ended);
+            not_by_kvm |= accel == Accel::Kvm;
+            if accel == Accel::Tcg {
+                if late && (hung || !silent) {
+                    break;
+                }
+                hung |= late;
+                if trials.peek().is_some() {
+                    let words = if silent { ", and its console stayed empty" } else { "" };
+                    let reason = format!("{}{words}; trying again", failure.0);
+                    self.work.event(Event::GuestRestarted { reason });
+                }
             }
         }
         let (reason, Ended { console, status }) = failure;
@@ -86,6 +96,17 @@ impl Supervisor<'_> {
             reason: format!("{reason}{}", self.given),
             console: if console.is_empty() { "Its console stayed empty.".to_string() } else { console },
         })
+    }
+
+    /// Keeps for the next run whether the processor can do it. That it cannot is only known from a guest that starts
+    /// without it: of one that never starts, the image is to blame. What this guest was given is nothing to hold against
+    /// the machine either.
+    fn remember(&self, accel: Accel, not_by_kvm: bool) {
+        if self.wanted_accel == Accel::Auto && accel == Accel::Kvm {
+            accel::remember(&self.qemu, true);
+        } else if not_by_kvm && self.given.is_empty() {
+            accel::remember(&self.qemu, false);
+        }
     }
 
     /// QEMU did not run its guest to an end: the error says what it said, and the way out.
@@ -140,6 +161,6 @@ impl Supervisor<'_> {
                 Some(FromVm::Closed(reason)) => return Ok(Err(reason)),
             }
         }
-        Ok(Err(format!("its agent did not answer within {} s", limit.as_secs())))
+        Ok(Err(format!("its agent did not answer within {} s", limit.as_secs_f32())))
     }
 }

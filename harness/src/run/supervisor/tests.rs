@@ -465,11 +465,85 @@ fn a_guest_that_never_answers_is_an_error() {
     let image = Image::for_tests();
     let start: Start<'_> = Box::new(|_| Ok(Vm::over(UnixStream::pair().unwrap().0).unwrap()));
     let (options, cancel) = (Options { accel: Accel::Tcg, ..Options::default() }, Cancel::new());
-    let mut sink = |event| panic!("{event:?}");
+    let mut restarts = 0;
+    let mut sink = |event| match event {
+        Event::GuestRestarted { .. } => restarts += 1,
+        other => panic!("{other:?}"),
+    };
     let mut work = OneBatch { objects: objects(), sink: &mut sink };
     let result = Supervisor::with_start(start, &image, &options, &cancel, &mut work).run();
     let message = result.unwrap_err().to_string();
     assert!(message.contains("7.2-test") && message.contains("did not start"), "{message}");
+    // Those that die are followed by others.
+    assert_eq!(restarts, 2);
+}
+
+/// Runs with guests of which the first ones hang as they start. Tells what came of it, and why guests were restarted.
+fn run_after(hanging: Vec<Vm>) -> (Result<(), RunError>, Vec<String>) {
+    let (image, good) = (Image::for_tests(), guests(&Faults::new()));
+    let hanging = std::cell::RefCell::new(hanging);
+    let start: Start<'_> = Box::new(|accel| match hanging.borrow_mut().pop() {
+        Some(vm) => Ok(vm),
+        None => good(accel),
+    });
+    let mut restarts = Vec::new();
+    let mut sink = |event| match event {
+        Event::GuestRestarted { reason } => restarts.push(reason),
+        Event::Program { outcome, .. } => assert_eq!(letter(&outcome), 'L'),
+        _ => {}
+    };
+    let (options, cancel) = (Options { accel: Accel::Tcg, ..Options::default() }, Cancel::new());
+    let mut work = OneBatch { objects: objects(), sink: &mut sink };
+    let mut supervisor = Supervisor::with_start(start, &image, &options, &cancel, &mut work);
+    supervisor.boot_limit = Duration::from_millis(500);
+    let result = supervisor.run();
+    (result, restarts)
+}
+
+/// An emulated guest can, once in a great while.
+#[test]
+fn a_guest_that_hangs_before_its_first_word_is_started_again_once() {
+    let mut theirs = Vec::new();
+    let mut silent = || {
+        let (ours, other) = UnixStream::pair().unwrap();
+        theirs.push(other);
+        Vm::over(ours).unwrap()
+    };
+    let (result, restarts) = run_after(vec![silent()]);
+    result.unwrap();
+    let why = "its agent did not answer within 0.5 s, and its console stayed empty; trying again";
+    assert_eq!(restarts, [why]);
+    let (result, restarts) = run_after(vec![silent(), silent()]);
+    assert!(matches!(result, Err(RunError::NoBoot { .. })), "{result:?}");
+    assert_eq!(restarts.len(), 1);
+    // One that says something hangs of what it says.
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "echo words; exec sleep 300"]);
+    let (result, restarts) = run_after(vec![vm::start(command, "start a shell").unwrap()]);
+    assert!(matches!(&result, Err(RunError::NoBoot { console, .. }) if console == "words"), "{result:?}");
+    assert!(restarts.is_empty(), "{restarts:?}");
+}
+
+/// The guest is not slow because the host is.
+#[test]
+fn time_in_which_nobody_listens_is_not_the_programs() {
+    let image = Image::for_tests();
+    let timeout = Duration::from_millis(300);
+    let (options, cancel) = (Options { accel: Accel::Tcg, timeout, ..Options::default() }, Cancel::new());
+    let (mut told, mut slept) = (String::new(), false);
+    let mut sink = |event| match event {
+        Event::Program { outcome, .. } => {
+            told.push(letter(&outcome));
+            // Longer than even a host without time for its guest is given.
+            let time = if std::mem::replace(&mut slept, true) { Duration::ZERO } else { timeout * 6 };
+            std::thread::sleep(time);
+        }
+        Event::GuestRestarted { reason } => panic!("{reason}"),
+        _ => {}
+    };
+    let mut work = OneBatch { objects: objects(), sink: &mut sink };
+    Supervisor::with_start(guests(&Faults::new()), &image, &options, &cancel, &mut work).run().unwrap();
+    assert_eq!(told, "LLLLLL");
 }
 
 #[test]
