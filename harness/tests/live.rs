@@ -565,7 +565,7 @@ fn the_running_kernel_needs_no_guest(_: &Image) {
         other => panic!("{other:?}"),
     })
     .expect("a run");
-    not_opened.sort();
+    not_opened.sort_by(|(a, _), (b, _)| a.cmp(b));
     assert_eq!(booted, Some((image.release, Accel::Native)));
     assert_eq!(restarts, 1);
     let names: Vec<&str> = not_opened.iter().map(|(object, _)| object.as_str()).collect();
