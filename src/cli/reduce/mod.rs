@@ -224,7 +224,7 @@ pub(crate) fn of_kernel(task: Task<'_>) -> Result<()> {
         time: task.time,
         options: task.options.clone(),
         cancel: task.cancel.clone(),
-        cancel_all: Cancel::new(),
+        cancel_all: interrupt::cancel_again(),
     };
     let run = Run {
         config: &config,
