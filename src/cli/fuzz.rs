@@ -13,7 +13,7 @@ use super::{
         finding::{Finding, Found, Kind},
         oracle::Asker,
     },
-    session,
+    session, verdict,
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -21,7 +21,8 @@ use livediff::{
     Dialect,
     assemble::{self, Program},
     bpf::btf::Btf,
-    fuzz::{Generator, Material},
+    diff::Status,
+    fuzz::{Features, Generator, Material},
     report::terminal::{counted, printable, printable_lines},
 };
 use livediff_harness::run::{self, Cancel};
@@ -29,7 +30,7 @@ use rayon::prelude::*;
 use std::{
     collections::HashMap,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -42,8 +43,10 @@ use std::{
 Programs are made to reach the liveness analysis and to do there what others did rarely. The same seed makes the same \
 programs for the same kernel. What is compared is what `diff` compares.
 
-Of each kind of discrepancy a few are reduced, and written as DIR/found_SEED_NUMBER.bpf.c and .bpf.o; the whole program \
-as DIR/whole_SEED_NUMBER.bpf.o. Without -o, the first of each kind is shown as it was found.
+Every discrepancy is named by the number of its program. Of each kind a few are reduced, and written as \
+DIR/found_SEED_NUMBER.bpf.c and .bpf.o; the whole program as DIR/whole_SEED_NUMBER.bpf.o. Without -o, the first of each \
+kind is shown as it was found. A program that the guest died on or did not answer on in time is named too, and the first \
+20 are written as DIR/crashed_SEED_NUMBER.bpf.o and DIR/timeout_SEED_NUMBER.bpf.o.
 
 Exit status: 0 no discrepancy, 1 at least one, 2 nothing was decided (usage, environment or input)."
 )]
@@ -85,8 +88,10 @@ pub(crate) struct FuzzFlags {
 const BATCH: u64 = 384;
 /// Batches that are made ahead.
 const AHEAD: usize = 2;
-/// Discrepancies of one kind that are kept, and of all kinds.
+/// Discrepancies of one kind that are kept, and of all kinds together; the first of a kind is kept in any case.
 const KEPT: (usize, usize) = (2, 20);
+/// Programs without an answer that are kept of each status.
+const KEPT_UNANSWERED: usize = 20;
 /// Reasons for which programs were not compared that are shown.
 const REASONS: usize = 5;
 /// Time for the reduction of one program.
@@ -135,7 +140,7 @@ pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
     drop(task);
     let tally = std::mem::take(&mut fuzz.tally);
     tally.tell(&output);
-    let kept = fuzz.keep(&tally);
+    let all_kept = fuzz.keep(&tally);
     if cancel.is_cancelled() {
         anstream::eprintln!("interrupted: the totals are those of the part that was done");
     } else if let Err(error) = ended {
@@ -144,11 +149,10 @@ pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
         }
         anstream::eprintln!("error: {}", printable_lines(&format!("{error:#}")));
     }
-    kept?;
     match (tally.found.len(), tally.compared) {
         (1.., _) => Ok(Exit::Discrepancy),
         (0, 0) => bail!("nothing was compared: no program came as far as the liveness analysis"),
-        (0, _) if cancel.is_cancelled() => Ok(Exit::Error),
+        (0, _) if cancel.is_cancelled() || !all_kept => Ok(Exit::Error),
         (0, _) => Ok(Exit::Clean),
     }
 }
@@ -171,6 +175,13 @@ struct Discrepancy {
     found: Found,
 }
 
+/// A program that the guest died on or did not answer on in time.
+struct Unanswered {
+    number: u64,
+    program: Program,
+    status: Status,
+}
+
 /// What has come out so far.
 #[derive(Default)]
 struct Tally {
@@ -182,6 +193,11 @@ struct Tally {
     found: Vec<Discrepancy>,
     /// Discrepancies that are not in `found`, because there are enough of their kind.
     more: usize,
+    /// Programs that the guest died on, and those that it did not answer on in time.
+    crashed: u64,
+    timeouts: u64,
+    /// The first of them.
+    unanswered: Vec<Unanswered>,
     /// Classes of events that the analyses of the programs made so far had.
     classes: usize,
     took: Duration,
@@ -206,27 +222,34 @@ impl Fuzz<'_> {
                     let numbers = from..from.saturating_add(BATCH).min(wanted);
                     from = numbers.end;
                     let first = numbers.start;
-                    let programs =
+                    let made =
                         generator.batch(numbers, |numbers, make| numbers.into_par_iter().map(make).collect());
-                    if send.send((first, programs, generator.seen().len())).is_err() {
+                    if send.send((first, made, generator.seen().len())).is_err() {
                         break;
                     }
                 }
             });
             let guest = Guest::start(scope, kernel, self.btf, options, cancel);
             let mut asker = Asker::new(vec![guest], output, cancel, deadline);
-            for (first, programs, classes) in receive {
+            for (first, made, classes) in receive {
                 if cancel.is_cancelled() || Instant::now() >= deadline {
                     break;
                 }
+                let (programs, features): (Vec<Program>, Vec<Features>) = made.into_iter().unzip();
                 let findings = match asker.findings(&programs) {
                     Ok(findings) => findings,
                     Err(_) if cancel.is_cancelled() => break,
                     Err(error) => return Err(error),
                 };
                 self.tally.classes = classes;
+                let findings = findings
+                    .into_iter()
+                    .zip(&features)
+                    .map(|(finding, features)| with(finding, features.broken()));
                 for ((number, program), finding) in (first..).zip(programs).zip(findings) {
-                    self.tally.add(number, program, finding);
+                    if let Some(line) = self.tally.add(number, program, finding) {
+                        output.line(&printable(&line));
+                    }
                     task.advance();
                 }
                 self.tally.took = started.elapsed();
@@ -236,69 +259,133 @@ impl Fuzz<'_> {
         })
     }
 
-    /// Shows what was found, or reduces and writes it.
-    fn keep(&self, tally: &Tally) -> Result<()> {
-        let mut shown: Vec<Kind> = Vec::new();
-        for Discrepancy { number, program, found } in &tally.found {
-            let Some(folder) = &self.flags.output else {
+    /// Shows what was found, or reduces and writes it. What cannot be written is told and keeps nothing else from being
+    /// written; returns whether all was.
+    fn keep(&self, tally: &Tally) -> bool {
+        let told = |kept: Result<()>| kept.map_err(|error| verdict::complain(&error)).is_ok();
+        let Some(folder) = &self.flags.output else {
+            let mut shown: Vec<Kind> = Vec::new();
+            for Discrepancy { number, found, .. } in &tally.found {
                 if !shown.contains(&found.kind) {
                     shown.push(found.kind);
                     let text = format!("program {number}: {}\n{}", found.kind, found.unified);
                     self.output.line(&printable_lines(&text));
                 }
-                continue;
-            };
-            let name = |what: &str| format!("{what}_{}_{number}", self.flags.seed);
-            let path = folder.join(format!("{}.bpf.o", name("whole")));
-            let whole =
-                assemble::object(std::slice::from_ref(program)).context("a program that was found")?;
-            output::write_report(&path, |out| out.write_all(&whole))?;
-            let object = ObjectFile { name: path.display().to_string(), bytes: whole.into() };
-            if self.cancel.is_cancelled() {
-                self.output.line(&printable(&format!("{}: {}", object.name, found.kind)));
-                continue;
             }
-            let reduced = reduce::of_kernel(reduce::Task {
-                kernel: self.kernel,
-                btf: self.btf,
-                dialect: self.flags.dialect,
-                object,
-                program: &program.name,
-                section: &program.section,
-                output: &folder.join(name("found")),
-                seed: self.flags.seed,
-                time: REDUCTION,
-                options: self.options,
-                cancel: self.cancel,
-                terminal: self.output,
-            });
-            if let Err(error) = reduced {
-                let text = format!("{}: not reduced: {error:#}", path.display());
-                self.output.line(&printable_lines(&text));
-            }
+            return true;
+        };
+        let mut all = true;
+        for unanswered in &tally.unanswered {
+            all &= told(self.keep_unanswered(unanswered, folder));
+        }
+        for discrepancy in &tally.found {
+            all &= told(self.keep_discrepancy(discrepancy, folder));
+        }
+        all
+    }
+
+    fn keep_unanswered(&self, unanswered: &Unanswered, folder: &Path) -> Result<()> {
+        let Unanswered { number, program, status } = unanswered;
+        let object =
+            self.write(program, &format!("{}_{}_{number}", status.name(), self.flags.seed), folder)?;
+        self.output.line(&printable(&format!("{}: {}", object.name, without_answer(*status))));
+        Ok(())
+    }
+
+    /// Writes the whole program, and reduces it. That it cannot be reduced is told, and is no failure: it is kept.
+    fn keep_discrepancy(&self, discrepancy: &Discrepancy, folder: &Path) -> Result<()> {
+        let Discrepancy { number, program, found } = discrepancy;
+        let name = |what: &str| format!("{what}_{}_{number}", self.flags.seed);
+        let object = self.write(program, &name("whole"), folder)?;
+        let whole = object.name.clone();
+        if self.cancel.is_cancelled() {
+            self.output.line(&printable(&format!("{whole}: {}", found.kind)));
+            return Ok(());
+        }
+        let reduced = reduce::of_kernel(reduce::Task {
+            kernel: self.kernel,
+            btf: self.btf,
+            dialect: self.flags.dialect,
+            object,
+            program: &program.name,
+            section: &program.section,
+            output: &folder.join(name("found")),
+            seed: self.flags.seed,
+            time: REDUCTION,
+            options: self.options,
+            cancel: self.cancel,
+            terminal: self.output,
+        });
+        if let Err(error) = reduced {
+            self.output.line(&printable_lines(&format!("{whole}: {}: not reduced: {error:#}", found.kind)));
         }
         Ok(())
+    }
+
+    /// Writes a program as an object of its own.
+    fn write(&self, program: &Program, stem: &str, folder: &Path) -> Result<ObjectFile> {
+        let path = folder.join(format!("{stem}.bpf.o"));
+        let name = path.display().to_string();
+        let bytes = assemble::object(std::slice::from_ref(program)).with_context(|| name.clone())?;
+        output::write_report(&path, |out| out.write_all(&bytes))?;
+        Ok(ObjectFile { name, bytes: bytes.into() })
+    }
+}
+
+/// What is found of a program, given whether the model broke down on it before any kernel was asked: that is a
+/// discrepancy, whatever becomes of the program in the kernel.
+fn with(finding: Finding, model_broke_down: bool) -> Finding {
+    match finding {
+        Finding::Differs(..) => finding,
+        _ if model_broke_down => {
+            Finding::Differs(Box::default(), Found { kind: Kind::Broken, unified: String::new() })
+        }
+        _ => finding,
+    }
+}
+
+fn without_answer(status: Status) -> &'static str {
+    match status {
+        Status::Crashed => "the guest died on it",
+        _ => "no answer within the time limit (--timeout)",
     }
 }
 
 impl Tally {
-    fn add(&mut self, number: u64, program: Program, finding: Finding) {
+    /// Counts a program. Returns a line on it, if there is something to tell.
+    fn add(&mut self, number: u64, program: Program, finding: Finding) -> Option<String> {
         self.programs += 1;
         match finding {
             Finding::Same { lines } => {
                 self.compared += 1;
                 self.lines += lines;
+                None
             }
             Finding::Differs(_, found) => {
                 self.compared += 1;
+                let line = format!("program {number}: {}", found.kind);
                 let alike = self.found.iter().filter(|other| other.found.kind == found.kind).count();
-                if alike < KEPT.0 && self.found.len() < KEPT.1 {
+                if alike == 0 || alike < KEPT.0 && self.found.len() < KEPT.1 {
                     self.found.push(Discrepancy { number, program, found });
-                } else {
-                    self.more += 1;
+                    return Some(line);
                 }
+                self.more += 1;
+                Some(format!("{line} (not kept: one of its kind is)"))
             }
-            Finding::NotCompared(reason) => *self.reasons.entry(without_numbers(&reason)).or_default() += 1,
+            Finding::NoAnswer(status, reason) => {
+                *(if status == Status::Crashed { &mut self.crashed } else { &mut self.timeouts }) += 1;
+                let line = format!("program {number}: {reason}");
+                let alike = self.unanswered.iter().filter(|other| other.status == status).count();
+                if alike < KEPT_UNANSWERED {
+                    self.unanswered.push(Unanswered { number, program, status });
+                    return Some(line);
+                }
+                Some(format!("{line} (not kept: {alike} others are)"))
+            }
+            Finding::NotCompared(reason) => {
+                *self.reasons.entry(without_numbers(&reason)).or_default() += 1;
+                None
+            }
         }
     }
 
@@ -322,6 +409,17 @@ impl Tally {
         }
         if let Some(more @ 1..) = reasons.len().checked_sub(REASONS) {
             output.line(&format!("          and for {}", counted(more, "other reason")));
+        }
+        if self.crashed + self.timeouts > 0 {
+            output.line(&format!(
+                "  {:>7} without an answer: the guest died on {}, {} within the time limit (--timeout)",
+                self.crashed + self.timeouts,
+                self.crashed,
+                match self.timeouts {
+                    0 => "all others answered".to_owned(),
+                    count => format!("no answer on {count}"),
+                }
+            ));
         }
         output.line(&format!(
             "Summary [{:.1} s] {}; {} compared, {} discrepancies",
@@ -350,21 +448,78 @@ fn without_numbers(reason: &str) -> String {
 mod tests {
     use super::*;
 
+    fn program() -> Program {
+        let insns = Vec::new();
+        Program {
+            name: "p".into(),
+            section: "socket".into(),
+            functions: vec![assemble::Function { label: 0, name: "p".into(), global: true, insns }],
+            maps: Default::default(),
+            kfuncs: Default::default(),
+            exception_callback: None,
+        }
+    }
+
+    fn differs(kind: Kind) -> Finding {
+        Finding::Differs(Box::default(), Found { kind, unified: String::new() })
+    }
+
+    #[test]
+    fn every_discrepancy_is_told_and_the_first_of_each_kind_is_kept() {
+        let mut tally = Tally::default();
+        let mut number = 0;
+        let mut add = |tally: &mut Tally, kind| {
+            number += 1;
+            let line = tally.add(number, program(), differs(kind)).expect("a line");
+            assert!(line.starts_with(&format!("program {number}: {kind}")), "{line}");
+            !line.contains("not kept")
+        };
+        assert_eq!([(); 4].map(|()| add(&mut tally, Kind::End)), [true, true, false, false]);
+        // As many as there is room for, of whatever kinds.
+        while tally.found.len() < KEPT.1 {
+            let other = tally.found.first().map(|first| first.found.clone()).unwrap();
+            tally.found.push(Discrepancy { number: 0, program: program(), found: other });
+        }
+        assert_eq!([(); 2].map(|()| add(&mut tally, Kind::Broken)), [true, false]);
+        assert_eq!((tally.found.len(), tally.more, tally.compared), (KEPT.1 + 1, 3, 6));
+        assert!(tally.line().ends_with(&format!("{} found", KEPT.1 + 4)), "{}", tally.line());
+    }
+
+    #[test]
+    fn a_model_that_breaks_down_is_a_discrepancy_whatever_the_kernel_says() {
+        let refused = || Finding::NotCompared("refused".into());
+        assert!(matches!(with(refused(), false), Finding::NotCompared(_)));
+        let of = |finding| match with(finding, true) {
+            Finding::Differs(_, found) => Some(found.kind),
+            _ => None,
+        };
+        assert_eq!(of(refused()), Some(Kind::Broken));
+        assert_eq!(of(Finding::Same { lines: 1 }), Some(Kind::Broken));
+        assert_eq!(of(differs(Kind::End)), Some(Kind::End));
+    }
+
+    #[test]
+    fn a_program_without_an_answer_is_named_kept_and_counted() {
+        let mut tally = Tally::default();
+        let kept = KEPT_UNANSWERED as u64;
+        for number in 0..kept + 2 {
+            let finding = Finding::NoAnswer(Status::Timeout, "no answer".into());
+            let line = tally.add(number, program(), finding).expect("a line");
+            assert!(line.starts_with(&format!("program {number}: no answer")), "{line}");
+            assert_eq!(line.contains("not kept"), number >= kept);
+        }
+        // Those that are many leave room for the other.
+        let died = Finding::NoAnswer(Status::Crashed, "the guest died on it".into());
+        assert_eq!(tally.add(99, program(), died).as_deref(), Some("program 99: the guest died on it"));
+        assert_eq!((tally.crashed, tally.timeouts, tally.compared), (1, kept + 2, 0));
+        assert_eq!(tally.unanswered.len() as u64, kept + 1);
+        assert!(tally.reasons.is_empty() && tally.found.is_empty());
+    }
+
     #[test]
     fn reasons_are_counted_without_their_numbers() {
         assert_eq!(without_numbers("unreachable insn 12 (EINVAL)"), "unreachable insn N (EINVAL)");
         let mut tally = Tally::default();
-        let program = || {
-            let insns = Vec::new();
-            Program {
-                name: "p".into(),
-                section: "socket".into(),
-                functions: vec![assemble::Function { label: 0, name: "p".into(), global: true, insns }],
-                maps: Default::default(),
-                kfuncs: Default::default(),
-                exception_callback: None,
-            }
-        };
         for number in 1..=3 {
             tally.add(
                 number,

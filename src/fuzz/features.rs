@@ -7,36 +7,55 @@ use livediff_capture::Loaded;
 use std::{
     collections::{BTreeSet, HashMap},
     hash::{Hash, Hasher},
+    panic::{self, AssertUnwindSafe},
 };
 
 /// The classes of everything that happened in an analysis.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Features(BTreeSet<u64>);
+pub struct Features {
+    classes: BTreeSet<u64>,
+    broken: bool,
+}
 
 impl Features {
-    /// Analyses the program. One that the model refuses before liveness has a single class: that of its error.
+    /// Analyses the program. One that the model refuses before liveness has a single class: that of its error. A model
+    /// that breaks down on it, which is a defect, is told by [`Features::broken`].
     pub fn of(loaded: &Loaded, dialect: Dialect) -> Features {
-        let mut listening = Listening::default();
-        match verifier::analyze(loaded, dialect, &mut listening) {
-            Ok(analysis) => {
-                if let Stack::ByCallsite(instances) = &analysis.stack {
-                    listening.add(("instances", bucket(instances.len())));
+        Features::guarded(|| {
+            let mut listening = Listening::default();
+            match verifier::analyze(loaded, dialect, &mut listening) {
+                Ok(analysis) => {
+                    if let Stack::ByCallsite(instances) = &analysis.stack {
+                        listening.add(("instances", bucket(instances.len())));
+                    }
                 }
+                Err(error) if error.in_liveness() => listening.add(("error", error.errno)),
+                Err(error) => listening = Listening::refused(&error),
             }
-            Err(error) if error.in_liveness() => listening.add(("error", error.errno)),
-            Err(error) => listening = Listening::refused(&error),
+            listening.found
+        })
+    }
+
+    fn guarded(analyze: impl FnOnce() -> BTreeSet<u64>) -> Features {
+        match panic::catch_unwind(AssertUnwindSafe(analyze)) {
+            Ok(classes) => Features { classes, broken: false },
+            Err(_) => Features { classes: BTreeSet::new(), broken: true },
         }
-        Features(listening.found)
+    }
+
+    /// The model broke down on the program.
+    pub fn broken(&self) -> bool {
+        self.broken
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.classes.len()
     }
 
     /// There are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.classes.is_empty()
     }
 }
 
@@ -47,15 +66,18 @@ pub struct Seen(HashMap<u64, u32>);
 impl Seen {
     /// Counts them.
     pub fn add(&mut self, features: &Features) {
-        for feature in &features.0 {
+        for feature in &features.classes {
             *self.0.entry(*feature).or_default() += 1;
         }
     }
 
-    /// What these classes are worth: the rarer, the more.
+    /// What these classes are worth: the rarer, the more. Nothing is worth more than a model that broke down.
     pub fn worth(&self, features: &Features) -> f64 {
+        if features.broken {
+            return f64::INFINITY;
+        }
         let worth = |feature| 1.0 / f64::from(1 + self.0.get(feature).copied().unwrap_or(0));
-        features.0.iter().map(worth).sum()
+        features.classes.iter().map(worth).sum()
     }
 
     /// Classes that were seen at all.
@@ -183,10 +205,21 @@ mod tests {
     #[test]
     fn what_was_seen_is_worth_less() {
         let mut seen = Seen::default();
-        let features = Features([1, 2].into());
+        let features = Features { classes: [1, 2].into(), broken: false };
         assert_eq!(seen.worth(&features), 2.0);
         seen.add(&features);
         assert_eq!(seen.worth(&features), 1.0);
         assert_eq!(seen.len(), 2);
+    }
+
+    #[test]
+    fn a_model_that_breaks_down_is_told_and_worth_more_than_anything() {
+        let broken = Features::guarded(|| panic!("a model that breaks down, which this test wants"));
+        assert!(broken.broken() && broken.is_empty());
+        let mut seen = Seen::default();
+        seen.add(&broken);
+        assert_eq!(seen.len(), 0);
+        let whole = Features::guarded(|| (0..1000).collect());
+        assert!(!whole.broken() && seen.worth(&broken) > seen.worth(&whole));
     }
 }

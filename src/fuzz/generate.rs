@@ -126,20 +126,16 @@ impl Generator {
         &self.seen
     }
 
-    /// The programs of these numbers. They depend on those of the batches before them. `map` applies a function to
-    /// each number, in whatever order, and keeps the order of the results.
+    /// The programs of these numbers, and what their analyses do. They depend on those of the batches before them. `map`
+    /// applies a function to each number, in whatever order, and keeps the order of the results.
     pub fn batch(
         &mut self,
         numbers: std::ops::Range<u64>,
         map: impl FnOnce(Vec<u64>, &(dyn Fn(u64) -> (Program, Features) + Sync)) -> Vec<(Program, Features)>,
-    ) -> Vec<Program> {
+    ) -> Vec<(Program, Features)> {
         let made = map(numbers.collect(), &|number| self.best(number));
-        made.into_iter()
-            .map(|(program, features)| {
-                self.seen.add(&features);
-                program
-            })
-            .collect()
+        made.iter().for_each(|(_, features)| self.seen.add(features));
+        made
     }
 
     /// Of a few candidates, the one with the rarest effects.
@@ -721,7 +717,8 @@ mod tests {
     fn programs(seed: u64, count: u64) -> Vec<Program> {
         let material = Material { maps: Arc::new(maps()), kfuncs: Arc::default() };
         let mut generator = Generator::new(seed, Dialect::V7_2, material);
-        generator.batch(0..count, |numbers, make| numbers.into_iter().map(make).collect())
+        let made = generator.batch(0..count, |numbers, make| numbers.into_iter().map(make).collect());
+        made.into_iter().map(|(program, _)| program).collect()
     }
 
     #[test]

@@ -15,7 +15,9 @@ pub(in crate::cli) enum Finding {
     },
     /// Not the same; with what the first kernel was given.
     Differs(Box<Loaded>, Found),
-    /// There is nothing to compare.
+    /// A guest died on it ([`Status::Crashed`]) or did not answer in time ([`Status::Timeout`]), and why that is said.
+    NoAnswer(Status, String),
+    /// There is nothing to compare for another reason.
     NotCompared(String),
 }
 
@@ -66,8 +68,14 @@ pub(super) fn compare(kernels: &[&Kernel], answers: &[Option<&Answer>]) -> Findi
                 continue;
             }
             Some(Outcome::NotLoadable { reason } | Outcome::Lost { reason }) => reason.clone(),
-            Some(Outcome::Crashed { .. }) => "the guest died on it".to_owned(),
-            Some(Outcome::Timeout { .. }) => "no answer within the time limit (--timeout)".to_owned(),
+            Some(Outcome::Crashed { .. }) => {
+                let reason = format!("kernel {}: the guest died on it", kernel.name);
+                return Finding::NoAnswer(Status::Crashed, reason);
+            }
+            Some(Outcome::Timeout { .. }) => {
+                let reason = format!("kernel {}: no answer within the time limit (--timeout)", kernel.name);
+                return Finding::NoAnswer(Status::Timeout, reason);
+            }
             None => "the guest did not report on it".to_owned(),
         };
         return Finding::NotCompared(format!("kernel {}: {reason}", kernel.name));

@@ -313,7 +313,9 @@ impl<'a> Run<'a> {
                     )));
                     return Ok(None);
                 }
-                Finding::NotCompared(reason) => bail!("{qualified}: nothing to compare: {reason}"),
+                Finding::NotCompared(reason) | Finding::NoAnswer(_, reason) => {
+                    bail!("{qualified}: nothing to compare: {reason}")
+                }
                 Finding::Differs(loaded, found) => (loaded, found),
             };
             let whole = Program::import(program, section, &loaded, self.btfs.first().context("no kernel")?)
@@ -369,7 +371,9 @@ fn begin(asker: &mut Asker<'_>, whole: Program, found: &Found) -> Result<Program
             instead = match findings.last() {
                 Some(Finding::Differs(_, other)) => format!("it shows another one ({})", other.kind),
                 Some(Finding::Same { .. }) => "it shows none".to_owned(),
-                Some(Finding::NotCompared(reason)) => format!("it cannot be compared: {reason}"),
+                Some(Finding::NotCompared(reason) | Finding::NoAnswer(_, reason)) => {
+                    format!("it cannot be compared: {reason}")
+                }
                 None => "it was not tried".to_owned(),
             };
         }
