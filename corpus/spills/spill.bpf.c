@@ -178,6 +178,28 @@ PROG("socket", narrow_stores_over_spill)
 	    "r3 = *(u64 *)(r10 - 8);" RET0);
 }
 
+/* The lower half of a pointer is no pointer, whether it is stored through r10, one offset, or two. */
+PROG("socket", spill_half)
+{
+	ASM("r6 = *(u32 *)(r1 + 0);"
+	    "r2 = r10;"
+	    "r2 += -24;"
+	    "*(u32 *)(r10 - 8) = r2;"
+	    "r3 = *(u64 *)(r10 - 8);"
+	    "r4 = r10;"
+	    "r4 += -16;"
+	    "*(u32 *)(r4 + 0) = r2;"
+	    "r3 = *(u64 *)(r10 - 16);"
+	    "*(u64 *)(r10 - 16) = r2;"
+	    "*(u32 *)(r4 + 0) = r2;"
+	    "r3 = *(u64 *)(r10 - 16);"
+	    "if r6 == 0 goto +1;"
+	    "r4 += -8;"
+	    "*(u32 *)(r4 + 0) = r2;"
+	    "r3 = *(u64 *)(r10 - 24);"
+	    "*(u64 *)(r3 + 0) = 1;" RET0);
+}
+
 /* A 64-bit register store across two slots clears neither. */
 PROG("socket", unaligned_store_over_spill)
 {
