@@ -51,7 +51,7 @@ kind is shown as it was found. A program that the guest died on or did not answe
 Exit status: 0 no discrepancy, 1 at least one, 2 nothing was decided (usage, environment or input)."
 )]
 pub(crate) struct FuzzFlags {
-    /// The kernel, named as for `diff` [default: 7.2].
+    /// The kernel, named as for `diff` [default: the only target of vmtest.toml, if it is there, else 7.2].
     #[arg(long, value_name = "KERNEL")]
     kernel: Option<String>,
 
@@ -101,15 +101,7 @@ const REDUCTION: Duration = Duration::from_secs(120);
 pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
     let wanted = match &flags.kernel {
         Some(kernel) => Wanted::parse(kernel)?,
-        None => {
-            let mut kernels = Wanted::default()?;
-            match (kernels.pop(), kernels.len()) {
-                (Some(kernel), 0) => kernel,
-                (_, others) => {
-                    bail!("there are {} targets in vmtest.toml: name the kernel with --kernel", others + 1)
-                }
-            }
-        }
+        None => Wanted::only_default()?,
     };
     kernels::check(std::slice::from_ref(&wanted))?;
     let cancel = interrupt::cancel();

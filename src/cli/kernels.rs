@@ -63,6 +63,17 @@ impl Wanted {
         }
     }
 
+    /// The kernel that is run where none is named and one is needed: of [`Wanted::default`] the only one.
+    pub(crate) fn only_default() -> Result<Wanted> {
+        let mut kernels = Wanted::default()?;
+        match (kernels.pop(), kernels.len()) {
+            (Some(kernel), 0) => Ok(kernel),
+            (_, others) => {
+                bail!("there are {} targets in {}: name the kernel with --kernel", others + 1, targets::FILE)
+            }
+        }
+    }
+
     /// The name as the user gave it.
     pub(crate) fn name(&self) -> String {
         match self {

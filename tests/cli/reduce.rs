@@ -30,6 +30,33 @@ fn what_cannot_be_reduced_exits_2_with_a_way_out() {
     assert!(!folder.path().join("x.bpf.c").exists() && !folder.path().join("x.bpf.o").exists());
 }
 
+/// What takes one kernel takes the only target where none is named, and asks where there are several.
+#[test]
+fn of_several_targets_none_is_chosen() {
+    let folder = folder();
+    fs::copy(STACK_ARGS, folder.path().join("args.bpf.o")).unwrap();
+    fs::write(folder.path().join("bzImage"), "no kernel").unwrap();
+    let target =
+        |name: &str| format!("[[target]]\nname = \"{name}\"\nkernel = \"./bzImage\"\ncommand = \"true\"\n");
+    let reduce = ["reduce", "args.bpf.o", "stack_args_and_constants", "-o", "x.bpf.c"];
+    let fuzz = ["fuzz", "--programs", "1"];
+    fs::write(folder.path().join("vmtest.toml"), target("a") + &target("b")).unwrap();
+    for args in [&reduce[..], &fuzz] {
+        livediff(folder.path(), args)
+            .exits(2)
+            .complains("there are 2 targets in vmtest.toml: name the kernel");
+    }
+    fs::write(folder.path().join("vmtest.toml"), target("a")).unwrap();
+    for args in [&reduce[..], &fuzz] {
+        livediff(folder.path(), args).exits(2).complains("qemu");
+    }
+    // That the file is read at all.
+    fs::write(folder.path().join("vmtest.toml"), target("a") + "speed = 3\n").unwrap();
+    for args in [&reduce[..], &fuzz] {
+        livediff(folder.path(), args).exits(2).complains("`speed`");
+    }
+}
+
 #[test]
 fn corpus_build_says_what_is_missing() {
     let folder = folder();

@@ -59,7 +59,7 @@ pub(crate) struct ReduceFlags {
     program: String,
 
     /// A kernel, named as for `diff`. Given twice, the two are held against each other [default: the only target of
-    /// ./vmtest.toml if that is there, else 7.2].
+    /// vmtest.toml, if it is there, else 7.2].
     #[arg(long = "kernel", value_name = "KERNEL")]
     kernels: Vec<String>,
 
@@ -111,10 +111,7 @@ impl Config {
         let mut kernels: Vec<Wanted> =
             flags.kernels.iter().map(|text| Wanted::parse(text)).collect::<Result<_>>()?;
         if kernels.is_empty() {
-            kernels = Wanted::default()?;
-            if kernels.len() > 1 {
-                bail!("there are {} targets in vmtest.toml: name the kernel with --kernel", kernels.len());
-            }
+            kernels.push(Wanted::only_default()?);
         }
         if kernels.len() > 2 {
             bail!(
