@@ -7,7 +7,7 @@
 
 use super::{
     exit::Exit,
-    flags::{AccelFlag, LiveFlags},
+    flags::{GuestFlags, LiveFlags},
     inputs::{Inputs, ObjectFile},
     kernels::{self, Kernel, Wanted},
     output::Output,
@@ -18,7 +18,6 @@ use super::{
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use livediff::{
-    Dialect,
     diff::Class,
     report::{
         between::{self, Report, Row},
@@ -66,21 +65,8 @@ pub(crate) struct WhatFlags {
     #[arg(value_name = "PROGRAM")]
     pub(crate) program: Option<String>,
 
-    /// Take this dialect for every kernel, whatever its BTF says.
-    #[arg(long, value_name = "DIALECT", value_parser = kernels::dialect)]
-    pub(crate) dialect: Option<Dialect>,
-
-    /// Virtual processors of the guest, and threads [default: the number of processors].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
-    pub(crate) jobs: Option<u32>,
-
-    /// How the guest is run.
-    #[arg(long, value_enum, default_value_t = AccelFlag::Auto)]
-    pub(crate) accel: AccelFlag,
-
-    /// Seconds after which a program counts as hanging.
-    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) timeout: u64,
+    #[command(flatten)]
+    pub(crate) guest: GuestFlags,
 }
 
 impl WhatFlags {
@@ -94,16 +80,13 @@ impl WhatFlags {
         let [object] = inputs.objects.as_slice() else { bail!("{name}: no BPF object") };
         let live = LiveFlags {
             kernels: Vec::new(),
-            dialect: self.dialect,
+            guest: self.guest.clone(),
             filter: self
                 .program
                 .as_ref()
                 .map(|program| format!("{}/{}", globset::escape(&object.name), globset::escape(program))),
             // Whatever the environment says of parts.
             shard: ShardFlags { shard: Some(Shard { index: 1, count: 1 }), costs: None },
-            jobs: self.jobs,
-            accel: self.accel,
-            timeout: self.timeout,
             verdict: false,
         };
         Ok((Session::new(&live)?, inputs.objects))
@@ -430,6 +413,7 @@ fn bisect(count: usize, judge: &mut dyn FnMut(usize) -> Result<Step>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use livediff::Dialect;
 
     /// A search over kernels of which those from `first_bad` on are bad, without those that are skipped.
     fn search(count: usize, first_bad: usize, skip: &[usize]) -> (Found, usize) {

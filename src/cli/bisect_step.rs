@@ -94,7 +94,7 @@ fn judge(flags: &StepFlags, cancelled: &OnceLock<Cancel>) -> Result<Exit> {
     let request = Request {
         source: Source::Tree(flags.tree.clone()),
         patches: Vec::new(),
-        jobs: flags.what.jobs.unwrap_or(jobs),
+        jobs: flags.what.guest.jobs.unwrap_or(jobs),
         name: None,
     };
     let built = build::with_progress(&request, &session.cancel).context("no kernel could be built")?;

@@ -129,16 +129,28 @@ pub(crate) struct LiveFlags {
     #[arg(long = "kernel", value_name = "KERNEL")]
     pub(crate) kernels: Vec<String>,
 
-    /// Take this dialect for every kernel, whatever its BTF says; the report says so.
-    #[arg(long, value_name = "DIALECT", value_parser = super::kernels::dialect)]
-    pub(crate) dialect: Option<Dialect>,
-
     /// Only programs whose `object/program` matches; `*` also matches `/`.
     #[arg(long, value_name = "GLOB")]
     pub(crate) filter: Option<String>,
 
     #[command(flatten)]
     pub(crate) shard: super::shard::ShardFlags,
+
+    #[command(flatten)]
+    pub(crate) guest: GuestFlags,
+
+    /// Let the verification of every program run to its end, for its verdict. Without this it is stopped once the
+    /// liveness section is complete; by `record`, only if it takes longer than a second.
+    #[arg(long)]
+    pub(crate) verdict: bool,
+}
+
+/// How guests are run, and what their kernels are taken for.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct GuestFlags {
+    /// Take this dialect for every kernel, whatever its BTF says; what is reported says so.
+    #[arg(long, value_name = "DIALECT", value_parser = super::kernels::dialect)]
+    pub(crate) dialect: Option<Dialect>,
 
     /// Virtual processors of the guest, and threads that analyse [default: the number of processors].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
@@ -151,11 +163,6 @@ pub(crate) struct LiveFlags {
     /// Seconds after which a program counts as hanging.
     #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) timeout: u64,
-
-    /// Let the verification of every program run to its end, for its verdict. Without this it is stopped once the
-    /// liveness section is complete; by `record`, only if it takes longer than a second.
-    #[arg(long)]
-    pub(crate) verdict: bool,
 }
 
 /// How the guest is run.

@@ -2,7 +2,7 @@
 
 use super::{
     exit::Exit,
-    flags::AccelFlag,
+    flags::GuestFlags,
     guest::Guest,
     inputs::ObjectFile,
     interrupt,
@@ -18,7 +18,6 @@ use super::{
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use livediff::{
-    Dialect,
     assemble::{self, Program},
     bpf::btf::Btf,
     diff::Status,
@@ -38,6 +37,7 @@ use std::{
 
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("timeout", |flag| flag.default_value("20")),
     group(clap::ArgGroup::new("length").required(true).args(["programs", "time"])),
     after_help = "\
 Programs are made to reach the liveness analysis and to do there what others did rarely. The same seed makes the same \
@@ -71,17 +71,8 @@ pub(crate) struct FuzzFlags {
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 
-    /// Take this dialect, whatever the kernel's BTF says.
-    #[arg(long, value_name = "DIALECT", value_parser = kernels::dialect)]
-    dialect: Option<Dialect>,
-
-    /// How the guest is run.
-    #[arg(long, value_enum, default_value_t = AccelFlag::Auto)]
-    accel: AccelFlag,
-
-    /// Seconds after which a program counts as hanging.
-    #[arg(long, value_name = "SECS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    timeout: u64,
+    #[command(flatten)]
+    guest: GuestFlags,
 }
 
 /// Programs that go to the guest at a time.
@@ -103,6 +94,7 @@ pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
         Some(kernel) => Wanted::parse(kernel)?,
         None => Wanted::only_default()?,
     };
+    session::limit_threads(&flags.guest)?;
     kernels::check(std::slice::from_ref(&wanted))?;
     let cancel = interrupt::cancel();
     if let Some(folder) = &flags.output {
@@ -110,9 +102,9 @@ pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
     }
     let output = Output::new(false);
     let task = output.task("kernels");
-    let kernel = Kernel::open(&wanted, flags.dialect, &|what| task.notice(what))?;
+    let kernel = Kernel::open(&wanted, flags.guest.dialect, &|what| task.notice(what))?;
     let btf = Btf::parse(&kernel.image.btf).with_context(|| format!("kernel {}: its BTF", kernel.name))?;
-    let options = session::guest_options(flags.accel, flags.timeout, 1);
+    let options = session::guest_options(&flags.guest, 1);
     output.line(&printable(&format!(
         "Linux {} ({}): random programs, seed {}",
         kernel.image.release,
@@ -297,7 +289,7 @@ impl Fuzz<'_> {
         let reduced = reduce::of_kernel(reduce::Task {
             kernel: self.kernel,
             btf: self.btf,
-            dialect: self.flags.dialect,
+            dialect: self.flags.guest.dialect,
             object,
             program: &program.name,
             section: &program.section,

@@ -4,7 +4,7 @@
 //! every object that it could not open.
 
 use super::{
-    flags::{AccelFlag, LiveFlags},
+    flags::{AccelFlag, GuestFlags, LiveFlags},
     inputs::ObjectFile,
     interrupt,
     kernels::{Kernel, Wanted},
@@ -57,15 +57,11 @@ impl Session {
     /// The configuration that the flags stand for. From here on, Ctrl-C ends the run in good order.
     pub(crate) fn new(flags: &LiveFlags) -> Result<Session> {
         let processors = thread::available_parallelism().map_or(1, |count| count.get());
-        let jobs = flags.jobs.map_or(processors, |jobs| jobs as usize);
-        let mut options = guest_options(flags.accel, flags.timeout, 1);
+        let jobs = flags.guest.jobs.map_or(processors, |jobs| jobs as usize);
+        let mut options = guest_options(&flags.guest, 1);
         if flags.verdict {
             options.stop = None;
         }
-        if let Some(jobs) = flags.jobs {
-            options.vcpus = jobs.min(options.vcpus);
-        }
-        options.memory_mib = run::Options::memory_for(options.vcpus);
         let shard = Shard::find(flags.shard.shard, |name| std::env::var(name).ok())?;
         let costs = flags.shard.costs.as_deref().map(Costs::read).transpose()?;
         let shard = match (shard, costs) {
@@ -78,7 +74,7 @@ impl Session {
             filter: Filter::new(flags.filter.as_deref())?,
             pool: ThreadPoolBuilder::new().num_threads(jobs).build()?,
             cancel,
-            dialect: flags.dialect,
+            dialect: flags.guest.dialect,
             shard,
             options,
             processors: jobs.min(processors),
@@ -128,9 +124,7 @@ impl Session {
         let guests = guests_at_a_time(kernels.len(), self.processors, free_memory_mib());
         let mut options = self.options.clone();
         if guests > 1 {
-            let share = u32::try_from(self.processors / guests).unwrap_or(u32::MAX);
-            options.vcpus = options.vcpus.min(share).max(1);
-            options.memory_mib = run::Options::memory_for(options.vcpus);
+            limit_vcpus(&mut options, self.processors / guests);
         }
         let next = AtomicUsize::new(0);
         let done: Vec<Mutex<Option<T>>> = kernels.iter().map(|_| Mutex::new(None)).collect();
@@ -263,21 +257,39 @@ impl Session {
 }
 
 /// How guests are run of which as many are at work at the same time as `guests`, and whose loads end with the table.
-pub(crate) fn guest_options(accel: AccelFlag, timeout: u64, guests: usize) -> run::Options {
+pub(crate) fn guest_options(flags: &GuestFlags, guests: usize) -> run::Options {
     let mut options = run::Options {
-        accel: match accel {
+        accel: match flags.accel {
             AccelFlag::Auto => Accel::Auto,
             AccelFlag::Kvm => Accel::Kvm,
             AccelFlag::Tcg => Accel::Tcg,
         },
-        timeout: Duration::from_secs(timeout),
+        timeout: Duration::from_secs(flags.timeout),
         // What follows the table is the path walk.
         stop: Some(run::Stop { marker: LIVE_REGS_HEADER.to_owned(), after: Duration::ZERO }),
         ..run::Options::default()
     };
-    options.vcpus = (options.vcpus / u32::try_from(guests.max(1)).unwrap_or(u32::MAX)).max(1);
-    options.memory_mib = run::Options::memory_for(options.vcpus);
+    let vcpus = flags.jobs.map_or(options.vcpus, |jobs| jobs.min(options.vcpus)) as usize;
+    limit_vcpus(&mut options, vcpus / guests.max(1));
     options
+}
+
+/// Gives a guest at most so many processors, and at least one, and no more memory than they need.
+pub(crate) fn limit_vcpus(options: &mut run::Options, most: usize) {
+    let most = u32::try_from(most).unwrap_or(u32::MAX).max(1);
+    if most < options.vcpus {
+        options.vcpus = most;
+        options.memory_mib = run::Options::memory_for(most);
+    }
+}
+
+/// Has what is computed outside of a [`Session`] on all processors take as many threads as `--jobs` says. To be called
+/// before anything is.
+pub(crate) fn limit_threads(flags: &GuestFlags) -> Result<()> {
+    match flags.jobs {
+        Some(jobs) => Ok(ThreadPoolBuilder::new().num_threads(jobs as usize).build_global()?),
+        None => Ok(()),
+    }
 }
 
 /// Bytes of what guests told that may wait for being worked on.
@@ -487,6 +499,23 @@ mod tests {
         assert_eq!(guests_at_a_time(3, 64, 7_000), 2);
         assert_eq!(guests_at_a_time(3, 64, 0), 1);
         assert_eq!(guests_at_a_time(1, 1, 0), 1);
+    }
+
+    #[test]
+    fn jobs_limit_a_guest_and_guests_share_what_is_left() {
+        let flags = |jobs| GuestFlags { dialect: None, jobs, accel: AccelFlag::Tcg, timeout: 20 };
+        let of = |jobs, guests| {
+            let options = guest_options(&flags(jobs), guests);
+            assert_eq!(options.memory_mib, run::Options::memory_for(options.vcpus));
+            options.vcpus
+        };
+        let all = run::Options::default().vcpus;
+        assert_eq!([of(None, 1), of(Some(255), 1), of(Some(1), 1), of(None, 1000)], [all, all, 1, 1]);
+        let mut options = run::Options { vcpus: 8, memory_mib: 1, ..run::Options::default() };
+        limit_vcpus(&mut options, 9);
+        assert_eq!((options.vcpus, options.memory_mib), (8, 1));
+        limit_vcpus(&mut options, 3);
+        assert_eq!((options.vcpus, options.memory_mib), (3, run::Options::memory_for(3)));
     }
 
     #[test]

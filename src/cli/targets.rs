@@ -12,7 +12,7 @@
 //! .../built/NAME/bzImage         what `kernel build` has built under that name
 //! ```
 
-use super::kernels::is_version;
+use super::{kernels::is_version, session::limit_vcpus};
 use anyhow::{Context, Result, bail};
 use livediff_harness::{build, cache_root, run};
 use std::{
@@ -183,9 +183,8 @@ impl Target {
     /// The options of a run, with what is particular about this virtual machine.
     pub(crate) fn options(&self, options: &run::Options) -> run::Options {
         let mut options = options.clone();
-        if let Some(most) = self.num_cpus.filter(|most| *most < options.vcpus) {
-            options.vcpus = most;
-            options.memory_mib = run::Options::memory_for(most);
+        if let Some(most) = self.num_cpus {
+            limit_vcpus(&mut options, most as usize);
         }
         options.memory_mib = self.memory_mib.unwrap_or(options.memory_mib);
         options.kernel_args.clone_from(&self.kernel_args);

@@ -57,6 +57,18 @@ fn of_several_targets_none_is_chosen() {
     }
 }
 
+/// A program among many thousands gets less time than one of a corpus.
+#[test]
+fn every_subcommand_says_its_own_limit_of_time() {
+    let folder = folder();
+    for (command, seconds) in
+        [("diff", 60), ("bisect", 60), ("bisect-step", 60), ("reduce", 20), ("fuzz", 20)]
+    {
+        let limit = format!("Seconds after which a program counts as hanging [default: {seconds}]");
+        livediff(folder.path(), &[command, "-h"]).exits(0).says(&limit);
+    }
+}
+
 #[test]
 fn corpus_build_says_what_is_missing() {
     let folder = folder();

@@ -6,7 +6,7 @@ mod written;
 
 use super::{
     exit::Exit,
-    flags::AccelFlag,
+    flags::GuestFlags,
     guest::Guest,
     inputs::{Inputs, ObjectFile},
     interrupt,
@@ -36,6 +36,7 @@ use std::{
 use written::Files;
 
 #[derive(Debug, Args)]
+#[command(mut_arg("timeout", |flag| flag.default_value("20")))]
 #[command(after_help = "\
 With one kernel, the discrepancy is the model's against the kernel; with two, the first kernel's against the second. What \
 is kept is its kind: what differs, in whose frame, in which direction, and at what sort of instruction. The program that \
@@ -63,10 +64,6 @@ pub(crate) struct ReduceFlags {
     #[arg(long = "kernel", value_name = "KERNEL")]
     kernels: Vec<String>,
 
-    /// Take this dialect for every kernel, whatever its BTF says; the result says so.
-    #[arg(long, value_name = "DIALECT", value_parser = super::kernels::dialect)]
-    dialect: Option<Dialect>,
-
     /// What to write: the source, and beside it the object. An ending `.bpf.c`, `.bpf.o`, `.c` or `.o` is put aside.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -79,13 +76,8 @@ pub(crate) struct ReduceFlags {
     #[arg(long, value_name = "SECS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     time: u64,
 
-    /// How the guests are run.
-    #[arg(long, value_enum, default_value_t = AccelFlag::Auto)]
-    accel: AccelFlag,
-
-    /// Seconds after which a program counts as hanging.
-    #[arg(long, value_name = "SECS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    timeout: u64,
+    #[command(flatten)]
+    guest: GuestFlags,
 }
 
 /// What is to be reduced, and how.
@@ -124,7 +116,8 @@ impl Config {
             bail!("{}: `reduce` takes one BPF object", flags.object.display());
         };
         let section = section_of(&object, &flags.program)?;
-        let options = session::guest_options(flags.accel, flags.timeout, kernels.len());
+        let options = session::guest_options(&flags.guest, kernels.len());
+        session::limit_threads(&flags.guest)?;
         let files = Files::new(&flags.output)?;
         if fs::canonicalize(&files.object)
             .is_ok_and(|path| fs::canonicalize(&flags.object).ok() == Some(path))
@@ -137,7 +130,7 @@ impl Config {
             program: flags.program,
             section,
             kernels,
-            dialect: flags.dialect,
+            dialect: flags.guest.dialect,
             files,
             seed: flags.seed,
             time: Duration::from_secs(flags.time),
