@@ -20,3 +20,7 @@ pub mod report;
 pub mod verifier;
 
 pub use verifier::Dialect;
+
+/// The version, and in parentheses the commit that it was built from, or why that is not known:
+/// `0.1.0 (1f2e3d4c5b6a 2026-11-20)`.
+pub const VERSION: &str = env!("LIVEDIFF_VERSION");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Holds the BPF verifier's liveness analysis against a model of it.
 #[derive(Debug, Parser)]
-#[command(version, about, arg_required_else_help = true)]
+#[command(version = livediff::VERSION, about, arg_required_else_help = true)]
 pub(crate) struct Flags {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -364,7 +364,7 @@ impl Page<'_> {
             programs.push((program.kernel, object, program.program, status, program.insns, has_picture));
         }
         let index = Index {
-            version: env!("CARGO_PKG_VERSION"),
+            version: crate::VERSION,
             subcommand: self.subcommand,
             sides: self.sides,
             kernels: &self.kernels,
