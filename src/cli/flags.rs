@@ -36,6 +36,12 @@ pub(crate) enum Command {
     Kernel(KernelFlags),
     /// Get programs to compare: carve them out of files, build the kernel's own.
     Corpus(CorpusFlags),
+    /// Print the JSON Schema of a report.
+    Schema(super::generate::SchemaFlags),
+    /// Print a script that completes livediff's flags in a shell.
+    Completions(super::generate::CompletionsFlags),
+    /// Write the manual pages, one for each subcommand.
+    Man(super::generate::ManFlags),
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod diff;
 mod exit;
 mod flags;
 mod fuzz;
+mod generate;
 mod guest;
 mod inputs;
 mod interrupt;
@@ -52,6 +53,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Merge(flags) => merge::run(flags),
         Command::Kernel(flags) => kernel::run(flags),
         Command::Corpus(flags) => corpus::run(flags),
+        Command::Schema(flags) => generate::schema(flags),
+        Command::Completions(flags) => generate::completions(flags),
+        Command::Man(flags) => generate::man(flags),
     };
     let exit = outcome.unwrap_or_else(|error| {
         say_error(&error);

@@ -6,6 +6,7 @@ pub mod html;
 mod json;
 mod junit;
 mod merge;
+pub mod schema;
 pub mod terminal;
 
 pub use json::{ReadError, from_json, to_json};
