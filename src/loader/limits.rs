@@ -5,7 +5,10 @@
 //! refer to itself. Real objects do none of it, so that what goes beyond these bounds is refused at the start. The
 //! kernel takes no program of more than a million instructions and 256 functions.
 
-use super::{OpenError, elf::u32_at};
+use super::{
+    OpenError,
+    ext::{Part, records},
+};
 use crate::bpf::btf::{Btf, Kind, Type};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use std::collections::{HashMap, HashSet};
@@ -98,29 +101,15 @@ pub(super) fn check_linking(object: &aya_obj::Object, symbols: usize) -> Result<
 
 /// `.BTF.ext` whose CO-RE relocations are about a number of types that can be looked for.
 pub(super) fn check_core(ext: &[u8]) -> Result<(), OpenError> {
-    // struct btf_ext_header: magic, version, flags, hdr_len; func_info, line_info and core_relo as offset and length.
-    let relocations = || {
-        let word = |at: usize| u32_at(ext, at).map(|word| word as usize);
-        let (header, start, length) = (word(4)?, word(24)?, word(28)?);
-        let start = header.checked_add(start).filter(|_| header >= 32)?;
-        let all = ext.get(start..start.checked_add(length)?)?;
-        let size = u32_at(all, 0).filter(|size| *size >= 16)? as usize;
-        let (mut types, mut at) = (HashSet::new(), 4);
-        // The section's name and the number of its records, then the records: instruction, type, access, kind.
-        while let Some(count) = u32_at(all, at + 4) {
-            let records = all.get(at + 8..)?.chunks_exact(size).take(count as usize);
-            types.extend(records.filter_map(|record| u32_at(record, 4)).take(MAX_CORE_TYPES * 1024));
-            at = at.checked_add(8)?.checked_add(size.checked_mul(count as usize)?)?;
-        }
-        Some(types.len())
-    };
-    match relocations() {
-        Some(types) if types > MAX_CORE_TYPES => Err(OpenError::TooLarge(format!(
-            "its CO-RE relocations are about {types} types, more than {MAX_CORE_TYPES}"
-        ))),
+    let relocations = records(ext, Part::CoreRelocations).take(MAX_CORE_TYPES * 1024);
+    let types = relocations.map(|(_, [_, ty, ..])| ty).collect::<HashSet<_>>().len();
+    if types <= MAX_CORE_TYPES {
         // Damage is for aya-obj to tell.
-        _ => Ok(()),
+        return Ok(());
     }
+    Err(OpenError::TooLarge(format!(
+        "its CO-RE relocations are about {types} types, more than {MAX_CORE_TYPES}"
+    )))
 }
 
 /// A kernel's BTF in which prototypes that take functions, and structures in structures, come to an end: aya-obj follows

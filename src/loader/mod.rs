@@ -16,7 +16,9 @@
 
 mod compare;
 mod elf;
+mod ext;
 mod limits;
+pub mod lines;
 mod sections;
 
 pub use compare::{Difference, differences};
