@@ -18,6 +18,8 @@ mod compare;
 mod elf;
 #[path = "cli/faults.rs"]
 mod faults;
+#[path = "cli/formats.rs"]
+mod formats;
 #[path = "cli/html.rs"]
 mod html;
 #[path = "cli/kernels.rs"]

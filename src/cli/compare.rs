@@ -7,6 +7,7 @@ use super::{
     kernels::{self, Kernel},
     output::{self, Output},
     session::{Go, Session},
+    sources::Sources,
     verdict::{REPLAY, ReportFlags, complain},
     words::{self, Word, Words},
 };
@@ -14,9 +15,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use livediff::{
     Dialect,
+    diff::Difference,
     report::{
         between::{self, Report},
-        html,
+        html, sarif,
         terminal::counted,
     },
 };
@@ -76,12 +78,13 @@ pub(crate) fn run(flags: CompareFlags) -> Result<Exit> {
         _ if Path::new(CORPUS).is_dir() => vec![PathBuf::from(CORPUS)],
         _ => bail!("no PATH given, and there is no folder {CORPUS}/ here; name objects or folders"),
     };
+    let sources = Sources::default();
     let (report, ended_by, session) = if flags.replay {
         let (session, words) = replayed(&flags, &paths, &output)?;
         let [a, b] = words;
-        (report(&session, a, b, None), None, session)
+        (report(&session, a, b, None, &sources), None, session)
     } else {
-        live(&flags, &paths, &output)?
+        live(&flags, &paths, &output, &sources)?
     };
 
     if !report.rows.is_empty() {
@@ -92,7 +95,11 @@ pub(crate) fn run(flags: CompareFlags) -> Result<Exit> {
     let junit = junit.map(|path| output::write_report(path, |out| between::to_junit(&report, out)));
     let html = flags.reports.html.as_deref();
     let html = html.map(|path| output::write_report(path, |out| html::between_to_html(&report, out)));
-    output::all_written([json, junit, html].into_iter().flatten(), report.differences() > 0)?;
+    let sources: sarif::Sources<'_> = &|object, program, insn| sources.noted(object, program, insn);
+    let sarif = flags.reports.sarif.as_deref();
+    let sarif =
+        sarif.map(|path| output::write_report(path, |out| sarif::between_to_sarif(&report, sources, out)));
+    output::all_written([json, junit, html, sarif].into_iter().flatten(), report.differences() > 0)?;
     exit(&report, ended_by, session.cancel.is_cancelled(), flags.strict)
 }
 
@@ -125,8 +132,16 @@ fn exit(report: &Report, ended_by: Option<anyhow::Error>, interrupted: bool, str
     })
 }
 
-fn report(session: &Session, a: Words, b: Words, incomplete: Option<String>) -> Report {
+fn report(session: &Session, a: Words, b: Words, incomplete: Option<String>, sources: &Sources) -> Report {
     let rows = words::pair(&session.pool, &a, &b);
+    for row in &rows {
+        let Some(insn) = row.between.difference.as_ref().and_then(Difference::insn) else { continue };
+        let name = (row.object.clone(), row.program.clone());
+        // The place of a difference is in what B was given.
+        if let Some(loaded) = words::find(&b, &name).and_then(Word::loaded) {
+            sources.note(&row.object, &row.program, loaded, insn);
+        }
+    }
     Report { kernels: [a.kernel, b.kernel], rows, incomplete }
 }
 
@@ -135,6 +150,7 @@ fn live(
     flags: &CompareFlags,
     paths: &[PathBuf],
     output: &Output,
+    sources: &Sources,
 ) -> Result<(Report, Option<anyhow::Error>, Session)> {
     let mut session = Session::new(&flags.live)?;
     if session.kernels.len() != 2 {
@@ -209,7 +225,7 @@ fn live(
     let report = if ended_by.is_some() && (a.programs.is_empty() || b.programs.is_empty()) {
         Report { kernels: [a.kernel, b.kernel], rows: Vec::new(), incomplete }
     } else {
-        report(&session, a, b, incomplete)
+        report(&session, a, b, incomplete, sources)
     };
     Ok((report, ended_by, session))
 }

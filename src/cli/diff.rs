@@ -8,6 +8,7 @@ use super::{
     output::Output,
     session::{Finished, Go, Ran, Session},
     shard::{self, Unit},
+    sources::Sources,
     verdict::{self, REPLAY, ReportFlags},
 };
 use anyhow::{Context, Result, anyhow, bail};
@@ -48,6 +49,8 @@ struct Config {
     reports: ReportFlags,
     /// What is drawn of programs, for a page.
     pictures: Pictures,
+    /// Where the sources of mismatches are.
+    sources: Sources,
 }
 
 /// What is run and what is replayed.
@@ -109,13 +112,18 @@ impl Config {
             verdicts: flags.live.verdict,
             reports: flags.reports,
             pictures: Pictures::default(),
+            sources: Sources::default(),
         };
         config.deal()?;
         Ok(config)
     }
 
-    /// Draws a program that was judged, if a page is wanted. A mismatch shows what the kernel says, too.
+    /// Draws a program that was judged, if a page is wanted. A mismatch shows what the kernel says, too. If SARIF is
+    /// wanted, the line of the source is looked for.
     fn draw(&self, release: &str, row: &Row, loaded: &Loaded, said: &Said, dialect: Dialect) {
+        if let (Some(_), Some(insn)) = (&self.reports.sarif, row.comparison.insn()) {
+            self.sources.note(&row.object, &row.program, loaded, insn);
+        }
         if self.reports.html.is_none() {
             return;
         }
@@ -189,7 +197,7 @@ pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
     };
     let shard = config.session.filter.share().map(|share| share.described());
     let report = Report { kernels, shard, incomplete };
-    config.reports.write(&report, std::mem::take(&mut config.pictures))?;
+    config.reports.write(&report, std::mem::take(&mut config.pictures), &config.sources)?;
     verdict::tell_github(&report, &output);
     if interrupted {
         anstream::eprintln!("interrupted: the totals are those of the part that was done");

@@ -3,6 +3,7 @@
 use super::{
     exit::Exit,
     output::Output,
+    sources::Sources,
     verdict::{self, ReportFlags},
 };
 use anyhow::{Context, Result, bail};
@@ -53,7 +54,7 @@ pub(crate) fn run(flags: MergeFlags) -> Result<Exit> {
     if totals.all() > 0 {
         output.print(|out| terminal::summary(out, &merged.kernels, started.elapsed()));
     }
-    flags.reports.write(&merged, Pictures::default())?;
+    flags.reports.write(&merged, Pictures::default(), &Sources::default())?;
     verdict::tell_github(&merged, &output);
     if let Some(why) = &merged.incomplete {
         verdict::complain(&anyhow::anyhow!("not every program had its turn: {why}"));

@@ -21,6 +21,7 @@ mod record;
 mod reduce;
 mod session;
 mod shard;
+mod sources;
 mod targets;
 mod verdict;
 mod words;

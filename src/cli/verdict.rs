@@ -3,6 +3,7 @@
 use super::{
     exit::Exit,
     output::{self, Output},
+    sources::Sources,
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -11,6 +12,7 @@ use livediff::{
     report::{
         self, Report, Totals, github,
         html::{self, Pictures},
+        sarif,
         terminal::{counted, printable, printable_lines},
     },
 };
@@ -36,13 +38,19 @@ pub(crate) struct ReportFlags {
     /// Write the report as one HTML file that browsers show from disk; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+
+    /// Write the discrepancies as SARIF 2.1.0, for editors and code scanning; `-` is standard output. They are placed in
+    /// the source where the object is there and says which lines its instructions come from (built with -g), and in the
+    /// object otherwise, as always by `merge`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sarif: Option<PathBuf>,
 }
 
 impl ReportFlags {
     /// An error if the reports could not be written at the end.
     pub(crate) fn check(&self) -> Result<()> {
         if self.files().filter(|file| *file == Path::new("-")).count() > 1 {
-            bail!("only one of --json, --junit and --html can go to standard output");
+            bail!("only one of --json, --junit, --html and --sarif can go to standard output");
         }
         for file in self.files() {
             let folder = output::folder_of(file);
@@ -54,7 +62,7 @@ impl ReportFlags {
     }
 
     fn files(&self) -> impl Iterator<Item = &Path> {
-        [&self.json, &self.junit, &self.html].into_iter().flatten().map(PathBuf::as_path)
+        [&self.json, &self.junit, &self.html, &self.sarif].into_iter().flatten().map(PathBuf::as_path)
     }
 
     /// Standard output is taken by a report.
@@ -62,10 +70,10 @@ impl ReportFlags {
         self.files().any(|file| file == Path::new("-"))
     }
 
-    /// Writes them; the pictures are for the page. One that cannot be written does not keep the others from being
+    /// Writes them; the pictures are for the page, the sources for SARIF. One that cannot be written does not keep the others from being
     /// written, and is an error unless there is a discrepancy, which decides the exit status; then it is told all the
     /// same.
-    pub(crate) fn write(&self, report: &Report, pictures: Pictures) -> Result<()> {
+    pub(crate) fn write(&self, report: &Report, pictures: Pictures, sources: &Sources) -> Result<()> {
         let json =
             self.json.as_ref().map(|path| output::write_report(path, |out| report::to_json(report, out)));
         let junit = self
@@ -76,8 +84,13 @@ impl ReportFlags {
             .html
             .as_ref()
             .map(|path| output::write_report(path, |out| html::to_html(report, pictures, out)));
+        let sources: sarif::Sources<'_> = &|object, program, insn| sources.noted(object, program, insn);
+        let sarif = self
+            .sarif
+            .as_ref()
+            .map(|path| output::write_report(path, |out| sarif::to_sarif(report, sources, out)));
         let found = Totals::of(&report.kernels).count(Status::Mismatch) > 0;
-        output::all_written([json, junit, html].into_iter().flatten(), found)
+        output::all_written([json, junit, html, sarif].into_iter().flatten(), found)
     }
 }
 

@@ -118,6 +118,14 @@ impl Word {
         }
     }
 
+    /// What was given to the kernel.
+    pub(crate) fn loaded(&self) -> Option<&Loaded> {
+        match self {
+            Word::Said(packed) => Some(&packed.loaded),
+            Word::Not { .. } => None,
+        }
+    }
+
     fn verdict(&self) -> Verdict {
         match self {
             Word::Said(packed) => packed.said.verdict,

@@ -46,6 +46,13 @@ pub struct Difference {
     pub facts: Facts,
 }
 
+impl Difference {
+    /// The instruction at which the sections begin to differ.
+    pub fn insn(&self) -> Option<u32> {
+        self.place.insn.as_ref().map(|(insn, _)| *insn)
+    }
+}
+
 /// What a line of the section is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {

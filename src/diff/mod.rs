@@ -117,6 +117,11 @@ impl Comparison {
         (self.status == Status::Mismatch).then_some(shown.unwrap_or(end))
     }
 
+    /// The instruction at which the texts begin to differ.
+    pub fn insn(&self) -> Option<u32> {
+        self.difference.as_ref()?.insn()
+    }
+
     /// A program that was not compared.
     pub fn not_compared(status: Status, reason: impl Into<String>) -> Comparison {
         Comparison { status, lines: 0, reason: Some(reason.into()), difference: None }

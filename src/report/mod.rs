@@ -6,6 +6,7 @@ pub mod html;
 mod json;
 mod junit;
 mod merge;
+pub mod sarif;
 pub mod schema;
 pub mod terminal;
 

@@ -1,0 +1,55 @@
+//! Lines of sources: of objects, read when the first program of one asks for them, and of what reports point at.
+
+use livediff::loader::lines::{Line, Lines};
+use livediff_capture::Loaded;
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::Read,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+/// Most bytes of an object that is read.
+const MAX_OBJECT: u64 = 256 << 20;
+
+/// Takes what it is asked for from any thread.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// By object.
+    objects: Mutex<HashMap<String, Arc<OnceLock<Lines>>>>,
+    /// By object, program and instruction.
+    noted: Mutex<HashMap<(String, String, u32), Line>>,
+}
+
+impl Sources {
+    /// Keeps the line that an instruction comes from, if that is known.
+    pub(crate) fn note(&self, object: &str, program: &str, loaded: &Loaded, insn: u32) {
+        if let Some(line) = self.lines(object).get_or_init(|| read(object)).at(loaded, insn) {
+            let key = (object.to_owned(), program.to_owned(), insn);
+            self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key, line.clone());
+        }
+    }
+
+    /// What was kept.
+    pub(crate) fn noted(&self, object: &str, program: &str, insn: u32) -> Option<Line> {
+        let key = (object.to_owned(), program.to_owned(), insn);
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+
+    fn lines(&self, object: &str) -> Arc<OnceLock<Lines>> {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.entry(object.to_owned()).or_default().clone()
+    }
+}
+
+/// The lines of the object at a path. One that is not there, as that of a capture from elsewhere may be, has none; and
+/// lines that are not those of what was loaded are never shown.
+fn read(path: &str) -> Lines {
+    let bytes = || {
+        let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|of| of.is_file()))?;
+        let mut bytes = Vec::new();
+        file.take(MAX_OBJECT).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    };
+    bytes().and_then(|bytes| Lines::read(&bytes).ok()).unwrap_or_default()
+}
