@@ -8,6 +8,7 @@ pub mod corpus;
 pub mod diff;
 #[cfg(feature = "cli")]
 pub mod fuzz;
+pub mod guard;
 #[cfg(feature = "cli")]
 pub mod loader;
 pub mod log;

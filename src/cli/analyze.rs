@@ -14,7 +14,7 @@ use livediff::{
     loader,
     log::{self, End},
     report::{
-        html::{self, Picture},
+        html::{self, Beside, Picture},
         terminal::{printable, printable_lines},
     },
 };
@@ -92,7 +92,7 @@ pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
     let mut pictures: Vec<Option<Picture>> = Vec::new();
     if flags.html.is_some() {
         let loaded = programs.iter().map(|program| program.loaded.as_ref().ok());
-        pictures = loaded.map(|loaded| Some(Picture::new(loaded?, dialect, None))).collect();
+        pictures = loaded.map(|loaded| Some(Picture::new(loaded?, dialect, Beside::Nothing))).collect();
     }
     let rows: Vec<Row> = programs.into_iter().map(|program| row(program, dialect)).collect();
     for row in &rows {

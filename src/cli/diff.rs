@@ -15,9 +15,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use livediff::{
     Dialect,
     diff::{self, Comparison, Status},
+    guard,
     report::{
         KernelRun, Report, Row, Totals,
-        html::{Picture, Pictures},
+        html::{Beside, Kept, Picture},
         terminal,
     },
 };
@@ -25,7 +26,7 @@ use livediff_capture::{Capture, Loaded, Said, Verdict, file};
 use livediff_harness::run::{self, RunError};
 use std::{
     collections::BTreeMap,
-    fs, panic,
+    fs,
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
@@ -47,8 +48,8 @@ struct Config {
     /// Verifications come to their end.
     verdicts: bool,
     reports: ReportFlags,
-    /// What is drawn of programs, for a page.
-    pictures: Pictures,
+    /// How much is kept of what is drawn of programs, for a page.
+    pictures: Kept,
     /// Where the sources of mismatches are.
     sources: Sources,
 }
@@ -111,7 +112,7 @@ impl Config {
             strict: flags.strict,
             verdicts: flags.live.verdict,
             reports: flags.reports,
-            pictures: Pictures::default(),
+            pictures: Kept::default(),
             sources: Sources::default(),
         };
         config.deal()?;
@@ -120,19 +121,19 @@ impl Config {
 
     /// Draws a program that was judged, if a page is wanted. A mismatch shows what the kernel says, too. If SARIF is
     /// wanted, the line of the source is looked for.
-    fn draw(&self, release: &str, row: &Row, loaded: &Loaded, said: &Said, dialect: Dialect) {
+    fn draw(&self, row: &mut Row, loaded: &Loaded, said: &Said, dialect: Dialect) {
         if let (Some(_), Some(insn)) = (&self.reports.sarif, row.comparison.insn()) {
             self.sources.note(&row.object, &row.program, loaded, insn);
         }
         if self.reports.html.is_none() {
             return;
         }
-        let said = (row.comparison.status == Status::Mismatch).then_some(said);
-        let draw = || Picture::new(loaded, dialect, said);
-        // A model that breaks down has a mismatch of its own.
-        if let Ok(picture) = panic::catch_unwind(panic::AssertUnwindSafe(draw)) {
-            self.pictures.add(&dialect.to_string(), release, &row.object, &row.program, picture);
-        }
+        let beside = match row.comparison.status {
+            Status::Match => Beside::Same,
+            Status::Mismatch => Beside::Differing(said),
+            _ => Beside::Nothing,
+        };
+        row.picture = Some(self.pictures.keep(Picture::new(loaded, dialect, beside)));
     }
 
     /// Has the session choose its part, where only a part is wanted.
@@ -176,7 +177,7 @@ fn described(strangers: &[(String, String)]) -> String {
 
 /// Compares, prints as results come, and reports.
 pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
-    let mut config = Config::new(flags)?;
+    let config = Config::new(flags)?;
     let output = Output::new(config.reports.on_stdout());
     let started = Instant::now();
     let mut run =
@@ -197,7 +198,7 @@ pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
     };
     let shard = config.session.filter.share().map(|share| share.described());
     let report = Report { kernels, shard, incomplete };
-    config.reports.write(&report, std::mem::take(&mut config.pictures), &config.sources)?;
+    config.reports.write(&report, &config.sources)?;
     verdict::tell_github(&report, &output);
     if interrupted {
         anstream::eprintln!("interrupted: the totals are those of the part that was done");
@@ -449,7 +450,7 @@ fn one_kernel(
         let row = match finished.into_loaded() {
             Ok(pair) => {
                 let mut row = judged(object, program, &pair.0, &pair.1, dialect);
-                config.draw(&kernel.image.release, &row, &pair.0, &pair.1, dialect);
+                config.draw(&mut row, &pair.0, &pair.1, dialect);
                 // Whether a verification that is to be stopped comes to its end before that is chance, and two runs
                 // would not report the same.
                 if !config.verdicts && row.comparison.status.is_compared() {
@@ -507,8 +508,8 @@ fn replayed(path: &Path, config: &Config) -> Result<Vec<(livediff_capture::Kerne
             ),
         };
         let row = ours.then(|| {
-            let row = judged(object, program, &loaded, &said, dialect);
-            config.draw(&kernel.release, &row, &loaded, &said, dialect);
+            let mut row = judged(object, program, &loaded, &said, dialect);
+            config.draw(&mut row, &loaded, &said, dialect);
             row
         });
         rows.push((kernel, dialect, row));
@@ -518,15 +519,9 @@ fn replayed(path: &Path, config: &Config) -> Result<Vec<(livediff_capture::Kerne
 
 /// The row of a program that was loaded. A model that breaks down on a program costs that program only.
 pub(super) fn judged(object: String, program: String, loaded: &Loaded, said: &Said, dialect: Dialect) -> Row {
-    let judge = || diff::judge(loaded, said, dialect);
-    let comparison = panic::catch_unwind(panic::AssertUnwindSafe(judge)).unwrap_or_else(|cause| {
-        let cause = cause
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| cause.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
+    let comparison = guard::guarded(|| diff::judge(loaded, said, dialect)).unwrap_or_else(|cause| {
         let reason = format!("the model broke down, which is a defect of livediff: {cause}");
         Comparison { status: Status::Mismatch, lines: 0, reason: Some(reason), difference: None }
     });
-    Row { object, program, insns: loaded.insns.len(), verdict: said.verdict, comparison }
+    Row { object, program, insns: loaded.insns.len(), verdict: said.verdict, comparison, picture: None }
 }

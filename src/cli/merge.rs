@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use livediff::{
     diff::Status,
-    report::{self, Totals, html::Pictures, terminal},
+    report::{self, Totals, terminal},
 };
 use std::{fs, path::PathBuf, time::Instant};
 
@@ -54,7 +54,7 @@ pub(crate) fn run(flags: MergeFlags) -> Result<Exit> {
     if totals.all() > 0 {
         output.print(|out| terminal::summary(out, &merged.kernels, started.elapsed()));
     }
-    flags.reports.write(&merged, Pictures::default(), &Sources::default())?;
+    flags.reports.write(&merged, &Sources::default())?;
     verdict::tell_github(&merged, &output);
     if let Some(why) = &merged.incomplete {
         verdict::complain(&anyhow::anyhow!("not every program had its turn: {why}"));

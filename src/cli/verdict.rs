@@ -10,9 +10,7 @@ use clap::Args;
 use livediff::{
     diff::Status,
     report::{
-        self, Report, Totals, github,
-        html::{self, Pictures},
-        sarif,
+        self, Report, Totals, github, html, sarif,
         terminal::{counted, printable, printable_lines},
     },
 };
@@ -70,20 +68,17 @@ impl ReportFlags {
         self.files().any(|file| file == Path::new("-"))
     }
 
-    /// Writes them; the pictures are for the page, the sources for SARIF. One that cannot be written does not keep the others from being
-    /// written, and is an error unless there is a discrepancy, which decides the exit status; then it is told all the
-    /// same.
-    pub(crate) fn write(&self, report: &Report, pictures: Pictures, sources: &Sources) -> Result<()> {
+    /// Writes them; the sources are for SARIF. One that cannot be written does not keep the others from being written,
+    /// and is an error unless there is a discrepancy, which decides the exit status; then it is told all the same.
+    pub(crate) fn write(&self, report: &Report, sources: &Sources) -> Result<()> {
         let json =
             self.json.as_ref().map(|path| output::write_report(path, |out| report::to_json(report, out)));
         let junit = self
             .junit
             .as_ref()
             .map(|path| output::write_report(path, |out| report::to_junit(&report.kernels, out)));
-        let html = self
-            .html
-            .as_ref()
-            .map(|path| output::write_report(path, |out| html::to_html(report, pictures, out)));
+        let html =
+            self.html.as_ref().map(|path| output::write_report(path, |out| html::to_html(report, out)));
         let sources: sarif::Sources<'_> = &|object, program, insn| sources.noted(object, program, insn);
         let sarif = self
             .sarif

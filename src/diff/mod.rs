@@ -30,7 +30,7 @@ pub use between::{Between, Class, Input, InputKind, Side, alone, between, refuse
 pub use difference::{Difference, Place};
 pub use facts::{Fact, Facts, InstanceId, MAX_FACTS};
 pub use kind::{Change, Frame, Kind, Site, What};
-pub use use_def::{Listed, UseDef, use_def};
+pub use use_def::{Listed, Listings, UseDef, use_def};
 
 use crate::{
     Dialect,

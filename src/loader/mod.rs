@@ -23,9 +23,12 @@ mod sections;
 
 pub use compare::{Difference, differences};
 
-use crate::bpf::{
-    btf::{Btf, Kind},
-    kfunc::Kfuncs,
+use crate::{
+    bpf::{
+        btf::{Btf, Kind},
+        kfunc::Kfuncs,
+    },
+    guard,
 };
 use aya_obj::generated::bpf_insn;
 use elf::{Facts, Left};
@@ -566,10 +569,6 @@ fn guarded<T, E: std::error::Error>(call: impl FnOnce() -> Result<T, E>) -> Resu
             }
             Err(text)
         }
-        Err(panic) => {
-            let words = panic.downcast_ref::<String>().map(String::as_str);
-            let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
-            Err(format!("it panics: {words}"))
-        }
+        Err(panic) => Err(format!("it panics: {}", guard::words(&*panic))),
     }
 }

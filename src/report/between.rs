@@ -6,10 +6,9 @@
 
 use super::{
     qualified,
-    terminal::{ADDED, DIM, HEADING, REMOVED, STATUS, counted, printable, some_of, unified},
+    terminal::{ADDED, DIM, HEADING, REMOVED, STATUS, counted, printable, some_of, style, unified},
 };
 use crate::diff::{Between, Class, Fact, Input, Kind};
-use anstyle::{AnsiColor, Style};
 use livediff_capture::Verdict;
 use serde::Serialize;
 use std::{
@@ -125,12 +124,18 @@ impl Report {
     }
 }
 
-fn style(class: Class) -> Style {
-    match class {
-        Class::Same | Class::Explained => AnsiColor::Green.on_default().bold(),
-        Class::Changed | Class::OnlyInA | Class::OnlyInB => AnsiColor::Red.on_default().bold(),
-        Class::LoadedDifferently | Class::NotCompared => AnsiColor::Yellow.on_default().bold(),
-    }
+/// What is said of a program beside its class and its reason, in sentences.
+pub(super) fn remarks(between: &Between) -> Vec<String> {
+    let mut remarks: Vec<String> =
+        between.inputs.iter().map(|input| format!("not given the same: {}", input.text)).collect();
+    let model = match between.as_model {
+        Some([true, false]) => Some("A says what the model of its dialect says, B does not"),
+        Some([false, true]) => Some("B says what the model of its dialect says, A does not"),
+        Some([false, false]) => Some("neither says what the model of its dialect says"),
+        Some([true, true]) | None => None,
+    };
+    remarks.extend(model.map(str::to_owned));
+    remarks
 }
 
 /// Writes the whole report for people. Text that comes from kernels and objects is made printable.
@@ -224,14 +229,8 @@ fn changed(out: &mut dyn Write, kernels: &[Kernel; 2], row: &Row) -> io::Result<
     if let Some(reason) = &between.reason {
         line(reason)?;
     }
-    for input in &between.inputs {
-        line(&format!("not given the same: {}", input.text))?;
-    }
-    match between.as_model {
-        Some([true, false]) => line("A says what the model of its dialect says, B does not")?,
-        Some([false, true]) => line("B says what the model of its dialect says, A does not")?,
-        Some([false, false]) => line("neither says what the model of its dialect says")?,
-        Some([true, true]) | None => {}
+    for remark in remarks(between) {
+        line(&remark)?;
     }
     let Some(difference) = &between.difference else { return Ok(()) };
     let facts = &difference.facts;

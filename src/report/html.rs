@@ -5,24 +5,23 @@
 //! which `<` is never spelt, and the page's script makes them visible as text only.
 mod picture;
 
-pub use picture::Picture;
+pub use picture::{Beside, Picture};
 
-use super::{Report, Totals, between};
-use crate::diff::{Class, Difference, Status};
+use super::{Report, Tone, Totals, between};
+use crate::diff::Difference;
 use livediff_capture::Verdict;
+use picture::Missing;
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     io::{self, Write},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// Most bytes of the pictures on a page. Programs in which kernel and model differ come first, then the smallest.
+/// Most bytes of the pictures on a page. Programs in which kernel and model differ have theirs in any case, of the others
+/// the smallest.
 pub const MAX_PICTURES: usize = 48 << 20;
-/// Most bytes of pictures that are kept while programs are still being compared.
+/// Most bytes of pictures that are kept while programs are still being compared, but for those that differ.
 const MAX_KEPT: usize = 512 << 20;
 /// Most facts of a difference that are listed.
 const MAX_FACTS: usize = 40;
@@ -31,24 +30,31 @@ const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/script.js");
 
-/// Names a program of a run: dialect, release, object and program.
-type Key = (String, String, String, String);
-
-/// Takes the pictures of programs while they are compared, from any thread.
-#[derive(Debug, Default)]
-pub struct Pictures {
-    pictures: Mutex<BTreeMap<Key, Picture>>,
+/// How much memory the pictures take that are kept while programs are compared, on any thread.
+#[derive(Debug)]
+pub struct Kept {
     bytes: AtomicUsize,
+    max: usize,
 }
 
-impl Pictures {
-    /// Keeps the picture of a program.
-    pub fn add(&self, dialect: &str, release: &str, object: &str, program: &str, mut picture: Picture) {
-        if self.bytes.fetch_add(picture.len(), Ordering::Relaxed) > MAX_KEPT {
-            picture.json = None;
+impl Default for Kept {
+    fn default() -> Kept {
+        Kept { bytes: AtomicUsize::new(0), max: MAX_KEPT }
+    }
+}
+
+impl Kept {
+    /// The picture, or where there is no room that there was one. One of a program in which kernel and model differ is
+    /// always kept.
+    pub fn keep(&self, mut picture: Picture) -> Picture {
+        let length = picture.len();
+        if !picture.differs
+            && self.bytes.fetch_add(length, Ordering::Relaxed).saturating_add(length) > self.max
+        {
+            self.bytes.fetch_sub(length, Ordering::Relaxed);
+            picture.leave_out();
         }
-        let key = (dialect.to_owned(), release.to_owned(), object.to_owned(), program.to_owned());
-        self.pictures.lock().unwrap_or_else(PoisonError::into_inner).insert(key, picture);
+        picture
     }
 }
 
@@ -70,15 +76,6 @@ struct Kernel {
     release: String,
     dialect: String,
     how: String,
-}
-
-/// How a status looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Tone {
-    Good,
-    Bad,
-    Neutral,
 }
 
 #[derive(Debug)]
@@ -132,14 +129,6 @@ impl<'r> Differs<'r> {
     }
 }
 
-fn tone(status: Status) -> Tone {
-    match status {
-        Status::Match => Tone::Good,
-        Status::Mismatch | Status::Crashed | Status::Timeout => Tone::Bad,
-        Status::RejectedEarly | Status::NotLoadable => Tone::Neutral,
-    }
-}
-
 fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Accepted => "accepted",
@@ -152,9 +141,8 @@ fn how(dialect_forced: bool, accel: &str) -> String {
     if dialect_forced { format!("{accel}, dialect chosen by the user") } else { accel.to_owned() }
 }
 
-/// Writes the report of a run as a page, with the pictures that were made.
-pub fn to_html(report: &Report, pictures: Pictures, out: &mut dyn Write) -> io::Result<()> {
-    let pictures = pictures.pictures.into_inner().unwrap_or_else(PoisonError::into_inner);
+/// Writes the report of a run as a page, with the pictures that its rows have.
+pub fn to_html(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let kernels = report.kernels.iter().map(|kernel| Kernel {
         name: kernel.name.clone(),
         release: kernel.release.clone(),
@@ -166,14 +154,12 @@ pub fn to_html(report: &Report, pictures: Pictures, out: &mut dyn Write) -> io::
     for (at, kernel) in report.kernels.iter().enumerate() {
         for row in &kernel.rows {
             let comparison = &row.comparison;
-            let key =
-                (kernel.dialect.clone(), kernel.release.clone(), row.object.clone(), row.program.clone());
             programs.push(Program {
                 kernel: at,
                 object: &row.object,
                 program: &row.program,
                 status: comparison.status.name(),
-                tone: tone(comparison.status),
+                tone: comparison.status.into(),
                 insns: row.insns,
                 details: Details {
                     reason: comparison.reason.as_deref(),
@@ -182,8 +168,7 @@ pub fn to_html(report: &Report, pictures: Pictures, out: &mut dyn Write) -> io::
                     also: Vec::new(),
                     difference: comparison.difference.as_ref().map(Differs::new),
                 },
-                // Where a capture was named twice, both rows have it.
-                picture: pictures.get(&key).cloned(),
+                picture: row.picture.clone(),
             });
         }
     }
@@ -211,31 +196,18 @@ pub fn between_to_html(report: &between::Report, out: &mut dyn Write) -> io::Res
     let both = kernels.len();
     let programs = report.rows.iter().map(|row| {
         let between = &row.between;
-        let mut also: Vec<String> = between
-            .inputs
-            .iter()
-            .map(|input| format!("given differently: {}: {}", input.kind.name(), input.text))
-            .collect();
-        for (side, as_model) in std::iter::zip(["A", "B"], between.as_model.into_iter().flatten()) {
-            let not = if as_model { "" } else { "not " };
-            also.push(format!("{side} says {not}what the model of its dialect says"));
-        }
         Program {
             kernel: both,
             object: &row.object,
             program: &row.program,
             status: between.class.name(),
-            tone: match between.class {
-                Class::Same | Class::Explained | Class::LoadedDifferently => Tone::Good,
-                Class::Changed | Class::OnlyInA | Class::OnlyInB => Tone::Bad,
-                Class::NotCompared => Tone::Neutral,
-            },
+            tone: between.class.into(),
             insns: row.insns,
             details: Details {
                 reason: between.reason.as_deref(),
                 verdict: Some(format!("A: {}, B: {}", verdict(row.verdicts[0]), verdict(row.verdicts[1]))),
                 lines: between.lines,
-                also,
+                also: between::remarks(between),
                 difference: between.difference.as_ref().map(Differs::new),
             },
             picture: None,
@@ -323,29 +295,39 @@ fn numbered<T: Copy + Eq + std::hash::Hash>(
 }
 
 impl Page<'_> {
-    /// Takes pictures away until the rest fits into `max` bytes, and says so.
+    /// Takes pictures of programs in which nothing differs away until the rest fits into `max` bytes, and says which
+    /// pictures are missing.
     fn fit(&mut self, max: usize) {
-        let mut order: Vec<usize> = (0..self.programs.len()).collect();
-        order.sort_by_key(|at| {
-            let program = &self.programs[*at];
-            (program.details.difference.is_none(), program.picture.as_ref().map_or(0, Picture::len))
-        });
-        let (mut bytes, mut left_out) = (0, 0);
-        for at in order {
-            let Some(picture) = &mut self.programs[at].picture else { continue };
-            if picture.json.is_some() && bytes + picture.len() <= max {
-                bytes += picture.len();
-            } else {
-                picture.json = None;
-                left_out += 1;
+        let all = self.programs.len();
+        let mut pictures: Vec<&mut Picture> =
+            self.programs.iter_mut().filter_map(|program| program.picture.as_mut()).collect();
+        pictures.sort_by_key(|picture| (!picture.differs, picture.len()));
+        let mut bytes = 0;
+        let (mut left_out, mut too_long, mut failed) = (0, 0, 0);
+        for picture in pictures {
+            if !picture.differs && bytes + picture.len() > max {
+                picture.leave_out();
+            }
+            bytes += picture.len();
+            match picture.json {
+                Ok(_) => {}
+                Err(Missing::LeftOut) => left_out += 1,
+                Err(Missing::TooLong(_)) => too_long += 1,
+                Err(Missing::Failed(_)) => failed += 1,
             }
         }
-        if left_out > 0 {
-            self.notes.push(format!(
-                "The pictures of {left_out} of {} programs were left out, those of the largest that match: the page would \
-                 be too large. --filter, or `livediff analyze --html` on one object, shows them.",
-                self.programs.len()
-            ));
+        for (count, what) in [
+            (
+                left_out,
+                "were left out, because the page would be too large; in none of these do kernel and model differ. A report \
+                 on fewer programs has them",
+            ),
+            (too_long, "are not there, because each is too large by itself"),
+            (failed, "could not be made, which is a defect of livediff; the programs say why"),
+        ] {
+            if count > 0 {
+                self.notes.push(format!("The pictures of {count} of {all} programs {what}."));
+            }
         }
     }
 
@@ -360,7 +342,7 @@ impl Page<'_> {
                 statuses.push((program.status, program.tone));
                 at
             });
-            let has_picture = program.picture.as_ref().is_some_and(|picture| picture.json.is_some());
+            let has_picture = program.picture.as_ref().is_some_and(|picture| picture.json.is_ok());
             programs.push((program.kernel, object, program.program, status, program.insns, has_picture));
         }
         let index = Index {
@@ -387,8 +369,11 @@ impl Page<'_> {
         for (at, program) in self.programs.iter().enumerate() {
             embed(&format!("details-{at}"), &serde_json::to_string(&program.details)?, out)?;
             match &program.picture {
-                Some(Picture { json: Some(json) }) => embed(&format!("picture-{at}"), json, out)?,
-                Some(_) => embed(&format!("picture-{at}"), "null", out)?,
+                Some(Picture { json: Ok(json), .. }) => embed(&format!("picture-{at}"), json, out)?,
+                Some(Picture { json: Err(missing), .. }) => {
+                    let missing = serde_json::json!({"missing": missing.to_string()});
+                    embed(&format!("picture-{at}"), &missing.to_string(), out)?;
+                }
                 None => {}
             }
         }

@@ -133,6 +133,7 @@ impl From<Program<'_>> for Row {
                 reason: program.reason.map(Cow::into_owned),
                 difference,
             },
+            picture: None,
         }
     }
 }
@@ -237,6 +238,7 @@ mod tests {
             insns: 14,
             verdict: Verdict::Accepted,
             comparison: Comparison { status: Status::Match, lines: 52, reason: None, difference: None },
+            picture: None,
         };
         let mismatch = Row {
             program: "other".into(),

@@ -14,7 +14,7 @@ pub use json::{ReadError, from_json, to_json};
 pub use junit::to_junit;
 pub use merge::{MergeError, merge};
 
-use crate::diff::{Comparison, Status};
+use crate::diff::{Class, Comparison, Status};
 use livediff_capture::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub struct Row {
     pub verdict: Verdict,
     /// The outcome.
     pub comparison: Comparison,
+    /// What is drawn of it, where a page was wanted and there was something to draw.
+    pub picture: Option<html::Picture>,
 }
 
 impl Row {
@@ -43,12 +45,45 @@ impl Row {
             insns: 0,
             verdict: Verdict::NotRun,
             comparison: Comparison::not_compared(status, reason),
+            picture: None,
         }
     }
 
     /// `object/program`, what `--filter` matches.
     pub fn name(&self) -> String {
         qualified(&self.object, &self.program)
+    }
+}
+
+/// How good an outcome is: the color in which every report shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tone {
+    /// As it should be.
+    Good,
+    /// A discrepancy, or a guest that came to harm.
+    Bad,
+    /// Neither: it does not tell whether the analyses agree.
+    Neutral,
+}
+
+impl From<Status> for Tone {
+    fn from(status: Status) -> Tone {
+        match status {
+            Status::Match => Tone::Good,
+            Status::Mismatch | Status::Crashed | Status::Timeout => Tone::Bad,
+            Status::RejectedEarly | Status::NotLoadable => Tone::Neutral,
+        }
+    }
+}
+
+impl From<Class> for Tone {
+    fn from(class: Class) -> Tone {
+        match class {
+            Class::Same | Class::Explained => Tone::Good,
+            Class::Changed | Class::OnlyInA | Class::OnlyInB => Tone::Bad,
+            Class::LoadedDifferently | Class::NotCompared => Tone::Neutral,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The report for people: a line for each program that is not a match as it comes, the diff under a mismatch, and
 //! the totals at the end.
 
-use super::{KernelRun, Row, Totals};
+use super::{KernelRun, Row, Tone, Totals};
 use crate::diff::Status;
 use anstyle::{AnsiColor, Style};
 use std::{
@@ -20,12 +20,14 @@ pub(super) const STATUS: usize = 14;
 /// Most objects and programs named under one reason.
 const NAMED: usize = 3;
 
-fn style(status: Status) -> Style {
-    match status {
-        Status::Match => AnsiColor::Green.on_default().bold(),
-        Status::Mismatch | Status::Crashed | Status::Timeout => AnsiColor::Red.on_default().bold(),
-        Status::RejectedEarly | Status::NotLoadable => AnsiColor::Yellow.on_default().bold(),
-    }
+/// How a status or a class is shown.
+pub(super) fn style(of: impl Into<Tone>) -> Style {
+    let color = match of.into() {
+        Tone::Good => AnsiColor::Green,
+        Tone::Bad => AnsiColor::Red,
+        Tone::Neutral => AnsiColor::Yellow,
+    };
+    color.on_default().bold()
 }
 
 /// One program: its status, kernel, object and name, and for a mismatch where and what.
@@ -312,6 +314,7 @@ mod tests {
                     ..Difference::default()
                 }),
             },
+            picture: None,
         };
         let kernel = KernelRun {
             name: "7.2".into(),

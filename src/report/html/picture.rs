@@ -4,7 +4,8 @@
 use crate::{
     Dialect,
     bpf::{disasm, kfunc},
-    diff::{self, InstanceId, Listed, UseDef},
+    diff::{self, InstanceId, Listed, Listings, UseDef},
+    guard,
     log::{self, Event, Listener},
     verifier::{self, Analysis, Program, SlotMask, Stack, State},
 };
@@ -12,6 +13,7 @@ use livediff_capture::{Insn, Loaded, Said};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
     sync::Arc,
 };
 
@@ -20,29 +22,85 @@ const MAX_DIFFERING: usize = 16 << 20;
 /// Most bytes of any other picture.
 const MAX: usize = 2 << 20;
 
-/// The picture of a program, as JSON.
+/// What stands beside the model's words in a picture.
+#[derive(Clone, Copy, Debug)]
+pub enum Beside<'s> {
+    /// A kernel's, which are the same.
+    Same,
+    /// A kernel's, which differ: they are drawn over the model's.
+    Differing(&'s Said),
+    /// Nothing: there was no kernel, or it said nothing of liveness.
+    Nothing,
+}
+
+/// The picture of a program.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    /// Nothing if it would have been too long.
-    pub(super) json: Option<Arc<str>>,
+    /// JSON, or why there is none.
+    pub(super) json: Result<Arc<str>, Missing>,
+    /// Kernel and model differ in the program.
+    pub(super) differs: bool,
+}
+
+/// Why there is no picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It would have been longer than that many bytes.
+    TooLong(usize),
+    /// There was no room for it beside others.
+    LeftOut,
+    /// The model broke down; what it said.
+    Failed(String),
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Missing::TooLong(max) => {
+                write!(f, "There is no picture of this program: it would be larger than {} MiB.", max >> 20)
+            }
+            Missing::LeftOut => {
+                f.write_str("The picture of this program was left out to keep the page small.")
+            }
+            Missing::Failed(words) => write!(
+                f,
+                "There is no picture of this program: making it failed, which is a defect of livediff: {words}"
+            ),
+        }
+    }
 }
 
 impl Picture {
-    /// Analyses the program once more and keeps what can be drawn of it. `said` is what a kernel said that differs from
-    /// what the model says: it is drawn over the model's.
-    pub fn new(loaded: &Loaded, dialect: Dialect, said: Option<&Said>) -> Picture {
-        let max = if said.is_some() { MAX_DIFFERING } else { MAX };
-        let mut pointers = Pointers::default();
-        let drawn = match verifier::analyze(loaded, dialect, &mut pointers) {
-            Ok(analysis) => Drawn::new(&analysis, &pointers, said),
-            Err(error) => Drawn::failed(loaded, dialect, &error, said),
-        };
-        let json = serde_json::to_string(&drawn).ok().filter(|json| json.len() <= max);
-        Picture { json: json.map(Arc::from) }
+    /// Analyses the program once more and keeps what can be drawn of it.
+    pub fn new(loaded: &Loaded, dialect: Dialect, beside: Beside<'_>) -> Picture {
+        Picture::of(beside, || {
+            let mut pointers = Pointers::default();
+            match verifier::analyze(loaded, dialect, &mut pointers) {
+                Ok(analysis) => Drawn::new(&analysis, &pointers, beside),
+                Err(error) => Drawn::failed(loaded, dialect, &error, beside),
+            }
+        })
+    }
+
+    /// What `draw` draws, as far as it can.
+    pub(super) fn of(beside: Beside<'_>, draw: impl FnOnce() -> Drawn) -> Picture {
+        let differs = matches!(beside, Beside::Differing(_));
+        let max = if differs { MAX_DIFFERING } else { MAX };
+        let json = guard::guarded(|| serde_json::to_string(&draw()).map_err(|error| error.to_string()));
+        let json = json.and_then(|json| json).map_err(Missing::Failed);
+        let json = json.and_then(|json| (json.len() <= max).then_some(json).ok_or(Missing::TooLong(max)));
+        Picture { json: json.map(Arc::from), differs }
     }
 
     pub(super) fn len(&self) -> usize {
         self.json.as_ref().map_or(0, |json| json.len())
+    }
+
+    /// Takes it away to save room, if it is there.
+    pub(super) fn leave_out(&mut self) {
+        if self.json.is_ok() {
+            self.json = Err(Missing::LeftOut);
+        }
     }
 }
 
@@ -77,7 +135,7 @@ fn runs<T: PartialEq + Clone>(values: impl Iterator<Item = (u32, T)>, first: T) 
 }
 
 #[derive(Serialize)]
-struct Drawn {
+pub(super) struct Drawn {
     insns: Vec<DrawnInsn>,
     /// First instruction, one past the last, name.
     subprogs: Vec<(u32, u32, Option<String>)>,
@@ -86,6 +144,10 @@ struct Drawn {
     stack: bool,
     /// Why the verifier refuses the program.
     failed: Option<String>,
+    /// Nothing that a kernel said is part of the picture.
+    only_model: bool,
+    /// The kernel's section ends early: where nothing of it is drawn, it is not known what the kernel would have said.
+    cut: bool,
 }
 
 /// Index, text, live registers (bit r for r`r`), strongly connected component, and whether it is reached (1) and must
@@ -146,7 +208,7 @@ fn hex(mask: SlotMask) -> String {
 
 impl Drawn {
     /// A program that the model's verifier refuses; of a kernel that does not, its own listings are drawn.
-    fn failed(loaded: &Loaded, dialect: Dialect, error: &verifier::Error, said: Option<&Said>) -> Drawn {
+    fn failed(loaded: &Loaded, dialect: Dialect, error: &verifier::Error, beside: Beside<'_>) -> Drawn {
         let insns = insns(loaded, dialect, &loaded.insns, |_| (0, 0, 1));
         let starts = loaded.func_info.iter().map(|info| info.insn_off);
         let ends = starts.skip(1).chain([loaded.insns.len() as u32]);
@@ -157,8 +219,11 @@ impl Drawn {
             subprogs.push((0, loaded.insns.len() as u32, None));
         }
         let mut instances = Vec::new();
-        if let Some(said) = said {
-            only_kernel(&diff::use_def(&said.log, &loaded.insns), &BTreeMap::new(), &mut instances);
+        let mut cut = false;
+        if let Beside::Differing(said) = beside {
+            let kernel = diff::use_def(&said.log, &loaded.insns);
+            cut = kernel.cut && !kernel.instances.is_empty();
+            only_kernel(&kernel, &BTreeMap::new(), &mut instances);
         }
         if instances.is_empty() {
             instances.extend((0..subprogs.len() as u32).map(|subprog| DrawnInstance {
@@ -167,10 +232,11 @@ impl Drawn {
                 ..DrawnInstance::default()
             }));
         }
-        Drawn { insns, subprogs, instances, stack: false, failed: Some(error.to_string()) }
+        let failed = Some(error.to_string());
+        Drawn { insns, subprogs, instances, stack: false, failed, only_model: false, cut }
     }
 
-    fn new(analysis: &Analysis<'_>, pointers: &Pointers, said: Option<&Said>) -> Drawn {
+    fn new(analysis: &Analysis<'_>, pointers: &Pointers, beside: Beside<'_>) -> Drawn {
         let program = &analysis.program;
         let mut reached = vec![false; program.insns.len()];
         for &insn in &program.postorder {
@@ -190,11 +256,16 @@ impl Drawn {
         let known = known(analysis);
         let mut instances: Vec<DrawnInstance> = known.iter().map(|known| drawn(known, pointers)).collect();
         calls(program, &known, &mut instances);
-        if let (Some(said), Stack::ByCallsite(_)) = (said, &analysis.stack) {
-            overlay(program, &known, said, &mut instances);
+        let (mut only_model, mut cut) = (!matches!(beside, Beside::Same), false);
+        if let (Beside::Differing(said), Stack::ByCallsite(_)) = (beside, &analysis.stack) {
+            let kernel = diff::use_def(&said.log, &program.loaded.insns);
+            if !kernel.instances.is_empty() {
+                (only_model, cut) = (false, kernel.cut);
+                overlay(program, &known, &kernel, &mut instances);
+            }
         }
         let stack = !matches!(analysis.stack, Stack::Observed);
-        Drawn { insns, subprogs, instances, stack, failed: None }
+        Drawn { insns, subprogs, instances, stack, failed: None, only_model, cut }
     }
 }
 
@@ -332,11 +403,12 @@ fn calls(program: &Program<'_>, known: &[Known<'_>], instances: &mut [DrawnInsta
 
 /// Adds what the kernel's listings say otherwise than the model's. Both are read from text, so that what the kernel cuts
 /// of a long list is cut of both.
-fn overlay(program: &Program<'_>, known: &[Known<'_>], said: &Said, instances: &mut Vec<DrawnInstance>) {
-    let kernel = diff::use_def(&said.log, &program.loaded.insns);
-    if kernel.is_empty() {
-        return;
-    }
+fn overlay(
+    program: &Program<'_>,
+    known: &[Known<'_>],
+    kernel: &Listings,
+    instances: &mut Vec<DrawnInstance>,
+) {
     let model = log::section(program.loaded, program.dialect).text;
     let model = diff::use_def(&model, &program.loaded.insns);
     let nothing = Listed::default();
@@ -345,23 +417,21 @@ fn overlay(program: &Program<'_>, known: &[Known<'_>], said: &Said, instances: &
         known_ids.insert(InstanceId { callsite: known.callsite, depth: known.depth }, at);
     }
     for (id, at) in &known_ids {
-        match kernel.get(id) {
-            Some(kernel) if Some(&kernel.subprog) == known.get(*at).map(|known| &known.subprog) => {
-                merge(&mut instances[*at], kernel, model.get(id).unwrap_or(&nothing));
+        match kernel.instances.get(id) {
+            Some(listed) if Some(&listed.subprog) == known.get(*at).map(|known| &known.subprog) => {
+                merge(&mut instances[*at], listed, model.instances.get(id).unwrap_or(&nothing), kernel.cut);
             }
+            // It may have been to come.
+            None if kernel.cut => {}
             _ => instances[*at].only = Some("model"),
         }
     }
-    only_kernel(&kernel, &known_ids, instances);
+    only_kernel(kernel, &known_ids, instances);
 }
 
 /// Adds the instances that only the kernel lists.
-fn only_kernel(
-    kernel: &BTreeMap<InstanceId, Listed>,
-    known: &BTreeMap<InstanceId, usize>,
-    instances: &mut Vec<DrawnInstance>,
-) {
-    for (id, listed) in kernel.iter().filter(|(id, _)| !known.contains_key(id)) {
+fn only_kernel(kernel: &Listings, known: &BTreeMap<InstanceId, usize>, instances: &mut Vec<DrawnInstance>) {
+    for (id, listed) in kernel.instances.iter().filter(|(id, _)| !known.contains_key(id)) {
         let mut instance = DrawnInstance {
             subprog: listed.subprog,
             depth: id.depth,
@@ -369,12 +439,13 @@ fn only_kernel(
             only: Some("kernel"),
             ..DrawnInstance::default()
         };
-        merge(&mut instance, listed, &Listed::default());
+        merge(&mut instance, listed, &Listed::default(), kernel.cut);
         instances.push(instance);
     }
 }
 
-fn merge(instance: &mut DrawnInstance, kernel: &Listed, model: &Listed) {
+/// Adds where the kernel's listing of an instance says something else; of one that was cut, up to where it goes.
+fn merge(instance: &mut DrawnInstance, kernel: &Listed, model: &Listed, cut: bool) {
     let keys: BTreeSet<_> = kernel.masks.keys().chain(model.masks.keys()).collect();
     for key in keys {
         let (insn, frame) = *key;
@@ -383,6 +454,7 @@ fn merge(instance: &mut DrawnInstance, kernel: &Listed, model: &Listed) {
         if (UseDef { uses, defs }) == theirs
             || kernel.unclear.contains(&insn)
             || model.unclear.contains(&insn)
+            || cut && !kernel.insns.contains(&insn)
         {
             continue;
         }

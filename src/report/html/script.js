@@ -180,7 +180,8 @@ function welcome() {
 
 function openProgram(program) {
   const details = read(`details-${program.at}`) || {};
-  const picture = read(`picture-${program.at}`);
+  const { missing, ...drawn } = read(`picture-${program.at}`) || {};
+  const picture = drawn.insns ? drawn : undefined;
   const [status, tone] = index.statuses[program.status];
   const about = make("div");
   about.id = "about";
@@ -202,7 +203,9 @@ function openProgram(program) {
   if (picture && picture.failed && picture.instances.some((instance) => instance.only)) {
     about.append(make("p", "neutral", "The model has no picture of it. What is drawn is what the kernel lists as read and written."));
   }
-  if (picture === null) about.append(make("p", "neutral", "The picture of this program was left out to keep the page small."));
+  if (picture && picture.only_model) about.append(make("p", "neutral", "What is drawn is what the model says alone: nothing that a kernel says is drawn beside it."));
+  if (picture && picture.cut) about.append(make("p", "neutral", "What the kernel says breaks off before its end: where nothing of it is drawn, it may have been to come."));
+  if (missing) about.append(make("p", "neutral", missing));
   byId("view").replaceChildren(about);
   byId("view").scrollTop = 0;
   now = { program, picture, differs, instance: undefined, first: 0, rows: [], row: -1 };
