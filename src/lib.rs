@@ -6,6 +6,9 @@ pub mod bpf;
 #[cfg(feature = "cli")]
 pub mod corpus;
 pub mod diff;
+#[cfg(test)]
+#[path = "../tests/support/elf.rs"]
+mod elf;
 #[cfg(feature = "cli")]
 pub mod fuzz;
 pub mod guard;

@@ -2,13 +2,16 @@
 //!
 //! The files `tests/data/callable-*.txt` were written by `scripts/probe-callable`. Kernels of which no file is kept can
 //! be held against the tables too: `LIVEDIFF_CALLABLE` names a file of one, and `LIVEDIFF_CALLABLE_DIALECT` its dialect.
+#[path = "support/skipped.rs"]
+mod skipped;
+
 use livediff::Dialect;
 use livediff::bpf::btf::Btf;
 use livediff::bpf::helpers::{self, Offered};
 use livediff::bpf::{Insn, kfunc::Kfuncs};
 use livediff_capture::{Attach, Loaded};
+use skipped::skipped;
 use std::collections::HashMap;
-use std::io::Write;
 
 /// BTF with functions of these names that take nothing, and the id of each.
 fn btf_of<'n>(names: &[&'n str]) -> (Vec<u8>, HashMap<&'n str, i32>) {
@@ -136,9 +139,7 @@ fn linux_7_1_small() {
 #[test]
 fn another_kernel() {
     let Some(path) = std::env::var_os("LIVEDIFF_CALLABLE") else {
-        // Not eprintln!, which the test harness keeps to itself.
-        let notice = "no further kernel. Set LIVEDIFF_CALLABLE to what scripts/probe-callable wrote.";
-        let _ = writeln!(std::io::stderr(), "SKIPPED: {notice}");
+        skipped("no further kernel. Set LIVEDIFF_CALLABLE to what scripts/probe-callable wrote.");
         return;
     };
     let name = std::env::var("LIVEDIFF_CALLABLE_DIALECT").expect("LIVEDIFF_CALLABLE_DIALECT is set too");

@@ -5,7 +5,7 @@ use livediff::{
     Dialect,
     log::{self, LineKind, Section},
 };
-use livediff_capture::{Capture, FuncInfo, Insn, Kernel, Loaded, Map, Said, Verdict, file};
+use livediff_capture::{Capture, Kernel, Said, Verdict, file};
 use serde_json::Value;
 
 #[path = "cli/bisect.rs"]
@@ -22,11 +22,19 @@ mod faults;
 mod formats;
 #[path = "cli/html.rs"]
 mod html;
+#[path = "support/kernel.rs"]
+mod kernel;
 #[path = "cli/kernels.rs"]
 mod kernels;
+#[path = "support/program.rs"]
+mod program;
 #[path = "cli/reduce.rs"]
 mod reduce;
+#[path = "support/skipped.rs"]
+mod skipped;
 
+use program::program;
+use skipped::skipped;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -94,40 +102,8 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-fn insn(code: u8, dst_reg: u8, src_reg: u8, off: i16, imm: i32) -> Insn {
-    Insn { code, dst_reg, src_reg, off, imm }
-}
-
-/// A program whose section has a line of every kind: a join, a map, a call with a pointer to the stack.
-fn loaded() -> Loaded {
-    Loaded {
-        insns: vec![
-            insn(0xbf, 6, 10, 0, 0),
-            insn(0x07, 6, 0, 0, -8),
-            insn(0x15, 1, 0, 1, 0),
-            insn(0x07, 6, 0, 0, -8),
-            insn(0x7a, 6, 0, 0, 1),
-            insn(0x18, 2, 1, 0, 0),
-            insn(0x00, 0, 0, 0, 0),
-            insn(0xbf, 1, 6, 0, 0),
-            insn(0x85, 0, 1, 0, 2),
-            insn(0xb7, 0, 0, 0, 0),
-            insn(0x95, 0, 0, 0, 0),
-            insn(0x79, 0, 1, 0, 0),
-            insn(0x95, 0, 0, 0, 0),
-        ],
-        maps: vec![Map { name: "map".into(), map_type: 2, ..Map::default() }],
-        func_info: vec![
-            FuncInfo { insn_off: 0, name: "main".into(), global: false },
-            FuncInfo { insn_off: 11, name: "callee".into(), global: false },
-        ],
-        prog_type: 1,
-        ..Loaded::default()
-    }
-}
-
 fn section() -> Section {
-    log::section(&loaded(), Dialect::V7_2)
+    log::section(&program(), Dialect::V7_2)
 }
 
 /// What a kernel would have said, had it said `section`.
@@ -141,7 +117,7 @@ fn capture(program: &str, verdict: Verdict, errno: i32, log: String) -> Capture 
         object: "stack/spill.bpf.o".into(),
         program: program.into(),
         kernel: Kernel { release: "7.2.12+test".into(), dialect: "7.2".into(), dialect_forced: false },
-        loaded: loaded(),
+        loaded: program::program(),
         said: Said { verdict, errno, log, truncated: false },
     }
 }

@@ -3,8 +3,11 @@
 //! `LIVEDIFF_LINUX_SOURCE` names an unpacked source tree of Linux 7.2, `LIVEDIFF_LINUX_SOURCE_6_18`, `_7_1` and
 //! `_7_3` those of the others. Without the first nothing can be compared, and without one of the others not its differences; the
 //! tests say so.
+#[path = "support/skipped.rs"]
+mod skipped;
+
+use skipped::skipped;
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -15,10 +18,7 @@ const BASE: &str = "LIVEDIFF_LINUX_SOURCE";
 fn tree(variable: &str, script: &str) -> Option<OsString> {
     let tree = std::env::var_os(variable);
     if tree.is_none() {
-        // Not eprintln!, which the test harness keeps to itself.
-        let notice =
-            format!("SKIPPED: {script} was not run. Set {variable} to an unpacked Linux source tree.");
-        let _ = writeln!(std::io::stderr(), "{notice}");
+        skipped(&format!("{script} was not run. Set {variable} to an unpacked Linux source tree."));
     }
     tree
 }

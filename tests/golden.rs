@@ -3,6 +3,10 @@
 //!
 //! A capture that fails is mended in the model. It is recorded again only if the program itself has changed.
 
+#[path = "support/files.rs"]
+mod files;
+
+use files::files;
 use livediff::{
     Dialect,
     diff::{self, Between, Class, Side, Status},
@@ -13,7 +17,7 @@ use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::OnceLock,
 };
 
@@ -47,27 +51,11 @@ const KERNELS: [Kernel; 7] = [
     kernel("7.3-cloud-amd64", Dialect::V7_3, 0, 1),
 ];
 
-fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
-        .expect("the corpus is there")
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            files(&path, extension, found);
-        } else if path.extension().is_some_and(|found| found == extension) {
-            found.push(path);
-        }
-    }
-}
-
 /// All captures, those of a program one after another.
 fn captures() -> &'static [Capture] {
     static CAPTURES_READ: OnceLock<Vec<Capture>> = OnceLock::new();
     CAPTURES_READ.get_or_init(|| {
-        let mut paths = Vec::new();
-        files(Path::new(CAPTURES), file::EXTENSION, &mut paths);
+        let paths = files(Path::new(CAPTURES), file::EXTENSION);
         assert!(paths.len() >= 100, "only {} files", paths.len());
         paths.iter().flat_map(|path| file::read(path).expect("captures")).collect()
     })
@@ -125,8 +113,7 @@ fn every_program_was_recorded() {
         .iter()
         .map(|capture| (&*capture.object, &*capture.program, &*capture.kernel.release))
         .collect();
-    let mut objects = Vec::new();
-    files(Path::new("corpus"), "o", &mut objects);
+    let objects = files(Path::new("corpus"), "o");
     assert!(!objects.is_empty());
     let mut programs = BTreeSet::new();
     for path in objects {

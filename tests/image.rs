@@ -4,13 +4,16 @@
 //! have and of series 7.1 to 7.3; without it nothing is compared, and the test says so.
 #![cfg(feature = "cli")]
 
+#[path = "support/skipped.rs"]
+mod skipped;
+
 use livediff::Dialect;
 use livediff::bpf::Insn;
 use livediff::bpf::btf::{Btf, Kind};
 use livediff::bpf::kfunc::Kfuncs;
 use livediff_capture::{Attach, Loaded};
 use livediff_harness::image::Image;
-use std::io::Write;
+use skipped::skipped;
 use std::path::Path;
 
 /// Tagged as kernel functions for programs, and callable by none: programs are attached to the first three, and the
@@ -53,9 +56,7 @@ fn programs() -> Vec<Loaded> {
 #[test]
 fn the_sets_of_an_image_are_those_of_the_source() {
     let Some(path) = std::env::var_os("LIVEDIFF_KERNEL_IMAGE") else {
-        // Not eprintln!, which the test harness keeps to itself.
-        let notice = "no image was read. Set LIVEDIFF_KERNEL_IMAGE to kernel images of series 7.1 to 7.3.";
-        let _ = writeln!(std::io::stderr(), "SKIPPED: {notice}");
+        skipped("no image was read. Set LIVEDIFF_KERNEL_IMAGE to kernel images of series 7.1 to 7.3.");
         return;
     };
     let paths: Vec<_> = std::env::split_paths(&path).collect();

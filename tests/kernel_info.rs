@@ -4,43 +4,19 @@
 //! `LIVEDIFF_KERNEL_IMAGES`, a list of `DIALECT=PATH` separated by `:`, the BTF of real images is put into such a
 //! shell, whose release says that it is another kernel; without it that test compares nothing, and says so.
 
+#[path = "support/elf.rs"]
+mod elf;
+#[path = "support/skipped.rs"]
+mod skipped;
+
+use elf::vmlinux_of as vmlinux;
 use livediff_harness::image::Image;
+use skipped::skipped;
 use std::{
     fs,
-    io::Write,
     path::Path,
     process::{Command, Output},
 };
-
-/// An ELF file for x86-64 with the sections that a kernel is known by.
-fn vmlinux(btf: &[u8], release: &str) -> Vec<u8> {
-    let banner = format!("Linux version {release} (builder@host) #1\n\0");
-    let names = b"\0.BTF\0.rodata\0.shstrtab\0";
-    let contents: [&[u8]; 3] = [btf, banner.as_bytes(), names];
-    let mut file = vec![0; 64];
-    let mut headers = vec![[0; 64]];
-    for (bytes, (name, kind)) in contents.iter().zip([(1u32, 1u32), (6, 1), (14, 3)]) {
-        let mut header = [0; 64];
-        header[0..4].copy_from_slice(&name.to_le_bytes());
-        header[4..8].copy_from_slice(&kind.to_le_bytes());
-        header[24..32].copy_from_slice(&(file.len() as u64).to_le_bytes());
-        header[32..40].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
-        headers.push(header);
-        file.extend_from_slice(bytes);
-    }
-    file.resize(file.len().next_multiple_of(8), 0);
-    let section_headers = file.len() as u64;
-    file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    file[16..18].copy_from_slice(&2u16.to_le_bytes());
-    file[18..20].copy_from_slice(&62u16.to_le_bytes());
-    file[20..24].copy_from_slice(&1u32.to_le_bytes());
-    file[40..48].copy_from_slice(&section_headers.to_le_bytes());
-    for (at, value) in [(52, 64u16), (58, 64), (60, 4), (62, 3)] {
-        file[at..at + 2].copy_from_slice(&value.to_le_bytes());
-    }
-    file.extend(headers.concat());
-    file
-}
 
 /// BTF with what tells the dialects from 7.1 on: `frames[frames]`, and a first member of `live_regs` bytes.
 fn btf(frames: u32, live_regs: u32) -> Vec<u8> {
@@ -63,10 +39,7 @@ fn btf(frames: u32, live_regs: u32) -> Vec<u8> {
         vec![name("bpf_lsm_file_open"), func, 6],
     ]
     .concat();
-    let types: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let (types_len, strings_len) = (types.len() as u32, strings.len() as u32);
-    let header = [0x0001_eb9f, 24, 0, types_len, types_len, strings_len].map(u32::to_le_bytes).concat();
-    [header, types, strings].concat()
+    elf::btf(&words, &strings)
 }
 
 /// `livediff kernel info` on `image`, written to a file.
@@ -131,10 +104,7 @@ fn what_fits_no_dialect_is_refused_with_what_was_seen() {
 #[test]
 fn real_kernels_are_told_from_btf_alone() {
     let Some(images) = std::env::var_os("LIVEDIFF_KERNEL_IMAGES") else {
-        // Not eprintln!, which the test harness keeps to itself.
-        let notice =
-            "no real kernel was looked at. Set LIVEDIFF_KERNEL_IMAGES to DIALECT=PATH:DIALECT=PATH...";
-        let _ = writeln!(std::io::stderr(), "SKIPPED: {notice}");
+        skipped("no real kernel was looked at. Set LIVEDIFF_KERNEL_IMAGES to DIALECT=PATH:DIALECT=PATH...");
         return;
     };
     for pair in images.to_str().expect("UTF-8").split(':') {

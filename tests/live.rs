@@ -4,7 +4,11 @@
 #![allow(missing_docs)]
 #![forbid(unsafe_code)]
 
-use livediff_harness::packages::Store;
+#[path = "support/kernel.rs"]
+mod kernel;
+#[path = "support/skipped.rs"]
+mod skipped;
+
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -13,29 +17,10 @@ use serde_json::Value;
 use std::{
     collections::BTreeSet,
     fs,
-    path::PathBuf,
     process::{Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
-
-fn kernel() -> Option<PathBuf> {
-    if Command::new("qemu-system-x86_64").arg("--version").stdout(Stdio::null()).status().is_err() {
-        eprintln!("SKIPPED: the live tests need qemu-system-x86_64, which is not installed");
-        return None;
-    }
-    if let Some(path) = std::env::var_os("LIVEDIFF_TEST_KERNEL") {
-        return Some(path.into());
-    }
-    let cached = Store::open().and_then(|store| store.cached()).unwrap_or_default();
-    let fits = |version: &str| version == "7.2" || version.starts_with("7.2.");
-    let kernel =
-        cached.into_iter().rev().find(|kernel| fits(&kernel.version)).and_then(|kernel| kernel.cached);
-    if kernel.is_none() {
-        eprintln!("SKIPPED: the live tests need a kernel of series 7.2: `livediff kernel fetch 7.2`");
-    }
-    kernel
-}
 
 /// Command lines of processes that have something of the process `pid`, as QEMU has its files.
 fn processes_of(pid: u32) -> Vec<String> {
@@ -49,7 +34,7 @@ fn processes_of(pid: u32) -> Vec<String> {
 /// At every moment of a run, from before its first line to after its last.
 #[test]
 fn signals_at_any_moment_leave_nothing() {
-    let Some(kernel) = kernel() else { return };
+    let Some(kernel) = kernel::kernel("the live test") else { return };
     let folder = tempfile::tempdir().unwrap();
     let (temporary, report) = (folder.path().join("tmp"), folder.path().join("out.json"));
     fs::create_dir(&temporary).unwrap();

@@ -116,12 +116,7 @@ mod tests {
             types.extend([0, info(13, 2), 0, 0, before, 0, before, 0, info(2, 0), before + 1]);
         }
         types.extend([1, info(12, 1), 5 + 2 * pairs]);
-        let length = u32::try_from(types.len() * 4).unwrap();
-        let mut bytes = vec![0x9f, 0xeb, 1, 0];
-        bytes.extend([24, 0, length, length, 3].into_iter().flat_map(u32::to_le_bytes));
-        bytes.extend(types.into_iter().flat_map(u32::to_le_bytes));
-        bytes.extend(b"\0x\0");
-        bytes
+        crate::elf::btf(&types, b"\0x\0")
     }
 
     #[test]

@@ -1,44 +1,16 @@
 use super::*;
 use crate::log::LineKind;
-use livediff_capture::{FuncInfo, Insn, Map};
+#[path = "../../tests/support/program.rs"]
+mod program;
+
+use program::insn;
+pub(super) use program::program;
 
 const DIALECT: Dialect = Dialect::V7_2;
 const ADDRESS: &str = "0xff54af7fc013a000";
 const WALK: &str = "0: R1=ctx() R10=fp0\n0: (bf) r6 = r10                      ; R6=fp0 R10=fp0\n";
 const STATISTICS: &str =
     "processed 12 insns (limit 1000000) max_states_per_insn 0 total_states 1 peak_states 1 mark_read 0\n";
-
-fn insn(code: u8, dst_reg: u8, src_reg: u8, off: i16, imm: i32) -> Insn {
-    Insn { code, dst_reg, src_reg, off, imm }
-}
-
-/// Two paths give r6 two offsets, both are written through it, and a subprogram reads through it.
-pub(super) fn program() -> Loaded {
-    Loaded {
-        insns: vec![
-            insn(0xbf, 6, 10, 0, 0),
-            insn(0x07, 6, 0, 0, -8),
-            insn(0x15, 1, 0, 1, 0),
-            insn(0x07, 6, 0, 0, -8),
-            insn(0x7a, 6, 0, 0, 1),
-            insn(0x18, 2, 1, 0, 0),
-            insn(0x00, 0, 0, 0, 0),
-            insn(0xbf, 1, 6, 0, 0),
-            insn(0x85, 0, 1, 0, 2),
-            insn(0xb7, 0, 0, 0, 0),
-            insn(0x95, 0, 0, 0, 0),
-            insn(0x79, 0, 1, 0, 0),
-            insn(0x95, 0, 0, 0, 0),
-        ],
-        maps: vec![Map { name: "map".into(), map_type: 2, ..Map::default() }],
-        func_info: vec![
-            FuncInfo { insn_off: 0, name: "main".into(), global: false },
-            FuncInfo { insn_off: 11, name: "callee".into(), global: false },
-        ],
-        prog_type: 1,
-        ..Loaded::default()
-    }
-}
 
 /// A chain of calls in a circle: the kernel refuses it where it sorts the subprograms.
 fn recursive() -> Loaded {

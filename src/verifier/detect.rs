@@ -39,16 +39,21 @@ impl Dialect {
     }
 }
 
+/// The members of `struct func_instance` that tell dialects apart.
+const TELLING: [&str; 3] = ["callchain", "must_write_dropped", "must_write_initialized"];
+/// Most letters that are shown of a name that a kernel may have chosen.
+const SHOWN: usize = 64;
+
 /// What a kernel's BTF shows of its liveness analysis: everything that a dialect is told by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// The names of the members of `struct func_instance`; nothing where there is no such struct.
-    instance: Option<Vec<String>>,
+    /// Which of [`TELLING`] `struct func_instance` has as members; nothing where there is no such struct.
+    instance: Option<[bool; TELLING.len()]>,
     /// Elements of `func_instance.frames`, if that is an array.
     frames: Option<u32>,
     /// There is a `struct arg_track`.
     arg_track: bool,
-    /// Name and bytes of the first member of `struct insn_live_regs`.
+    /// Name, as much of it as is shown, and bytes of the first member of `struct insn_live_regs`.
     live_regs: Option<(String, u32)>,
     /// There is a `struct bpf_iarray`: jump tables.
     iarray: bool,
@@ -61,15 +66,25 @@ impl Evidence {
     pub fn find(btf: &Btf<'_>) -> Evidence {
         let structure = |name| btf.type_by_id(btf.find(name, Kind::Struct)?);
         let instance = structure("func_instance");
-        let members = |ty: Type<'_>| btf.members(&ty).map(|member| member.name.to_owned()).collect();
+        let telling = |ty: Type<'_>| {
+            let mut has = [false; TELLING.len()];
+            for member in btf.members(&ty) {
+                for (has, name) in has.iter_mut().zip(TELLING) {
+                    *has |= member.name == name;
+                }
+            }
+            has
+        };
         let frames = instance.and_then(|ty| btf.members(&ty).find(|member| member.name == "frames"));
         let live_regs = structure("insn_live_regs").and_then(|ty| btf.members(&ty).next());
         Evidence {
-            instance: instance.map(members),
+            instance: instance.map(telling),
             frames: frames.and_then(|frames| Some(btf.skip_modifiers(frames.type_id)?.array()?.nelems)),
             arg_track: structure("arg_track").is_some(),
-            live_regs: live_regs
-                .and_then(|first| Some((first.name.to_owned(), btf.resolve_size(first.type_id)?))),
+            live_regs: live_regs.and_then(|first| {
+                let name = first.name.chars().take(SHOWN).collect();
+                Some((name, btf.resolve_size(first.type_id)?))
+            }),
             iarray: structure("bpf_iarray").is_some(),
             kfunc_meta: structure("bpf_kfunc_meta").is_some(),
         }
@@ -77,10 +92,10 @@ impl Evidence {
 
     /// The dialect that all of it fits. What fits none is never guessed.
     pub fn dialect(&self) -> Result<Dialect, DetectError> {
-        let Some(members) = &self.instance else { return Err(DetectError::None) };
-        let has = |name: &str| members.iter().any(|member| member == name);
-        let chains = has("callchain") && has("must_write_dropped");
-        let sites = has("must_write_initialized");
+        let Some([callchain, must_write_dropped, sites]) = self.instance else {
+            return Err(DetectError::None);
+        };
+        let chains = callchain && must_write_dropped;
         let live_regs = self.live_regs.as_ref().map(|(_, bytes)| *bytes);
         match (chains, sites, self.arg_track, self.frames, live_regs, self.iarray, self.kfunc_meta) {
             (true, false, false, _, Some(2), false, false) => Ok(Dialect::Dynamic6_18),
@@ -96,13 +111,17 @@ impl Evidence {
 
     /// What was seen, one fact each.
     pub fn facts(&self) -> Vec<String> {
-        const TELLING: [&str; 3] = ["callchain", "must_write_dropped", "must_write_initialized"];
         let mut facts = Vec::new();
         match &self.instance {
             None => facts.push("no struct func_instance".to_owned()),
-            Some(members) => {
-                let (with, without): (Vec<&str>, Vec<&str>) =
-                    TELLING.into_iter().partition(|name| members.iter().any(|member| member == name));
+            Some(has) => {
+                let those = |wanted: bool| -> Vec<&str> {
+                    std::iter::zip(TELLING, has)
+                        .filter(|(_, has)| **has == wanted)
+                        .map(|(name, _)| name)
+                        .collect()
+                };
+                let (with, without) = (those(true), those(false));
                 let frames = match self.frames {
                     Some(count) => format!("frames[{count}]"),
                     None => "no array frames".to_owned(),
@@ -168,10 +187,7 @@ mod tests {
                 words.extend([name(text), id, 0]);
             }
         }
-        let types: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let (types_len, strings_len) = (types.len() as u32, strings.len() as u32);
-        let header = [0x0001_eb9f, 24, 0, types_len, types_len, strings_len].map(u32::to_le_bytes).concat();
-        [header, types, strings].concat()
+        crate::elf::btf(&words, &strings)
     }
 
     #[derive(Clone, Copy, Debug)]
@@ -246,6 +262,11 @@ mod tests {
                 "no struct bpf_kfunc_meta",
             ]
         );
+        // A name is anybody's, and no longer than can be shown.
+        let name = "use".repeat(1000);
+        let structs = [("insn_live_regs", &[(name.as_str(), Member::U32)][..])];
+        let long = Evidence::find(&Btf::parse(&btf(&structs)).unwrap());
+        assert_eq!(long.facts()[1], format!("struct insn_live_regs with a {} of 4 bytes", &name[..SHOWN]));
         let nothing = Evidence::find(&Btf::parse(&btf(&[])).unwrap());
         assert_eq!(nothing.facts()[0], "no struct func_instance");
         assert_eq!(nothing.dialect(), Err(DetectError::None));

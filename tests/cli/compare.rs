@@ -106,7 +106,7 @@ fn a_capture_that_is_missing_is_no_difference() {
 fn dialects_explain_what_they_differ_in() {
     let folder = folder();
     let of = |release: &str, dialect: Dialect| {
-        let mut capture = from(release, "one", &log::section(&loaded(), dialect).text);
+        let mut capture = from(release, "one", &log::section(&program(), dialect).text);
         capture.kernel.dialect = dialect.id().into();
         capture
     };

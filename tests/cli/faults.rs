@@ -46,7 +46,7 @@ fn opened(programs: &[&str]) -> Vec<u8> {
 
 /// The log of a program.
 fn told(program: u32, section: &str) -> Vec<u8> {
-    frame(5, (0u32, program, loaded(), Verdict::Accepted, 0i32, false), &log_of(section))
+    frame(5, (0u32, program, crate::program::program(), Verdict::Accepted, 0i32, false), &log_of(section))
 }
 
 /// What the model says of the program of [`told`].
@@ -428,7 +428,7 @@ fn with_full_disk(place: &Place, script: &str) -> Option<Done> {
     let done =
         Done { status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
     if done.status == Some(99) || done.stderr.starts_with("unshare:") {
-        eprintln!("SKIPPED: no file system can be mounted here: {}", done.stderr);
+        skipped(&format!("no file system can be mounted here: {}", done.stderr));
         return None;
     }
     Some(done)
@@ -479,7 +479,7 @@ fn with_mirror(slowly: &str) -> Option<Place> {
         .iter()
         .any(|end| Path::new(&format!("/usr/share/keyrings/debian-archive-keyring.{end}")).is_file())
     {
-        eprintln!("SKIPPED: the package debian-archive-keyring is not installed");
+        skipped("the package debian-archive-keyring is not installed");
         return None;
     }
     let place = Place::new();

@@ -102,9 +102,7 @@ impl Browser {
             std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
         };
         let (Some(driver), Some(chromium)) = (found("chromedriver"), found("chromium")) else {
-            // Not through eprintln!, which a test that passes keeps to itself.
-            let notice = "the page is not tried in a browser: chromium and chromedriver are not both in PATH";
-            let _ = writeln!(std::io::stderr(), "SKIPPED: {notice}");
+            skipped("the page is not tried in a browser: chromium and chromedriver are not both in PATH");
             return None;
         };
         let mut driver = Command::new(driver)

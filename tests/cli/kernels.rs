@@ -91,7 +91,7 @@ fn the_running_kernel_takes_capabilities() {
             command.args(["--inh-caps=-all", "--bounding-set=-all", program]);
             command
         }
-        (true, false) => return eprintln!("SKIPPED: giving capabilities up takes setpriv, of util-linux"),
+        (true, false) => return skipped("giving capabilities up takes setpriv, of util-linux"),
     };
     let output = command.args(args).current_dir(folder.path()).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -4,7 +4,6 @@
 //! in the cache, and says so where it is skipped.
 
 use super::*;
-use livediff_harness::packages::Store;
 
 const STACK_ARGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/frames/stack_args.bpf.o");
 
@@ -83,36 +82,23 @@ fn corpus_build_says_what_is_missing() {
     };
     build(&["x.bpf.c"]).exits(2).complains("no clang of version 22 or later: apt install clang-22");
     build(&["--check", "x.bpf.c"]).exits(2).complains("SKIPPED: objects were NOT compared");
+    // A path without a source is an error, with whatever else is named and whatever compiler is there.
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    for args in [&["--check", "x.bpf.c", "empty"][..], &["x.bpf.c", "empty"]] {
+        build(args).exits(2).complains("no source (*.bpf.c) in empty");
+    }
     assert!(!folder.path().join("x.bpf.o").exists());
-}
-
-/// A kernel of series 7.2; nothing, and a word on it, where there is none or no QEMU.
-fn kernel() -> Option<String> {
-    if Command::new("qemu-system-x86_64").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: reducing in a real kernel needs qemu-system-x86_64, which is not installed");
-        return None;
-    }
-    if let Some(path) = std::env::var_os("LIVEDIFF_TEST_KERNEL") {
-        return path.into_string().ok();
-    }
-    let cached = Store::open().and_then(|store| store.cached()).unwrap_or_default();
-    let mut fitting = cached.into_iter().filter(|kernel| kernel.version.starts_with("7.2."));
-    let path = fitting.next_back().and_then(|kernel| kernel.cached);
-    if path.is_none() {
-        eprintln!("SKIPPED: reducing in a real kernel needs one of series 7.2: `livediff kernel fetch 7.2`");
-    }
-    Some(path?.to_string_lossy().into_owned())
 }
 
 #[test]
 fn a_discrepancy_in_a_real_kernel_becomes_small() {
-    let Some(kernel) = kernel() else { return };
+    let Some(kernel) = kernel::kernel("reducing in a real kernel") else { return };
+    let kernel = kernel.to_str().expect("UTF-8");
     let folder = folder();
     let path = std::env::var("PATH").unwrap_or_default();
     let run = |args: &[&str]| livediff_with(folder.path(), args, &[("PATH", &path)]);
     let reduce = |more: &[&str]| {
-        let args =
-            ["reduce", STACK_ARGS, "stack_args_through_two_levels", "--kernel", &kernel, "-o", "small"];
+        let args = ["reduce", STACK_ARGS, "stack_args_through_two_levels", "--kernel", kernel, "-o", "small"];
         run(&[&args, more].concat())
     };
     // The model of 7.1 knows no stack arguments.
@@ -123,8 +109,8 @@ fn a_discrepancy_in_a_real_kernel_becomes_small() {
         "{source}"
     );
     let first = fs::read(folder.path().join("small.bpf.o")).expect("the object");
-    run(&["diff", "small.bpf.o", "--kernel", &kernel, "--dialect", "7.1"]).exits(1).says("1 mismatch");
-    run(&["diff", "small.bpf.o", "--kernel", &kernel]).exits(0).says("1 match");
+    run(&["diff", "small.bpf.o", "--kernel", kernel, "--dialect", "7.1"]).exits(1).says("1 mismatch");
+    run(&["diff", "small.bpf.o", "--kernel", kernel]).exits(0).says("1 match");
     // The same again, and nothing where nothing is to be found.
     reduce(&["--dialect", "7.1"]).exits(1);
     assert_eq!(fs::read(folder.path().join("small.bpf.o")).expect("the object"), first);

@@ -155,9 +155,14 @@ pub fn btf(types: &[u32], strings: &[u8]) -> Vec<u8> {
 
 /// A kernel image with a release and nothing else in it.
 pub fn vmlinux(release: &str) -> Vec<u8> {
-    let mut elf = Elf::new(X86_64);
     // An integer named `int`.
-    elf.section(".BTF", 2, btf(&[1, 1 << 24, 4, 32], b"\0int\0"));
+    vmlinux_of(&btf(&[1, 1 << 24, 4, 32], b"\0int\0"), release)
+}
+
+/// A kernel image with BTF and a release: what a kernel is known by.
+pub fn vmlinux_of(btf: &[u8], release: &str) -> Vec<u8> {
+    let mut elf = Elf::new(X86_64);
+    elf.section(".BTF", 2, btf.to_vec());
     elf.section(".rodata", 2, format!("Linux version {release} (me@here)\0").into_bytes());
     elf.bytes()
 }
