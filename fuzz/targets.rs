@@ -8,7 +8,7 @@
 
 use livediff::{
     Dialect,
-    bpf::{btf::Btf, helpers::Offered, kfunc::Kfuncs},
+    bpf::{Callable, btf::Btf},
     corpus::carve,
     diff::{self, Status},
     loader,
@@ -23,12 +23,13 @@ use livediff_harness::image::Image;
 use std::{path::Path, sync::LazyLock};
 
 /// A target: its name, and what it does with an input.
-pub type Target = (&'static str, fn(&[u8]));
+pub type Target = (&'static str, fn(&[u8]) -> bool);
 
-/// All targets.
-pub const TARGETS: [Target; 7] = [
+/// All targets. Each says whether it could make something of the input.
+pub const TARGETS: [Target; 8] = [
     ("object", object),
     ("capture", capture),
+    ("json", json),
     ("log", log),
     ("analysis", analysis),
     ("btf", btf),
@@ -37,21 +38,24 @@ pub const TARGETS: [Target; 7] = [
 ];
 
 /// A file that is taken for a BPF object, or for one that has BPF objects in it.
-pub fn object(data: &[u8]) {
+pub fn object(data: &[u8]) -> bool {
     // The object names the dialect of nothing: no kernel is needed where it has no CO-RE relocations.
+    let mut opened = false;
     if let Ok(programs) = loader::open("fuzz/object.bpf.o", data, None) {
         for loaded in programs.iter().filter_map(|program| program.loaded.as_ref().ok()) {
             let _ = log::section(loaded, Dialect::V7_2);
+            opened = true;
         }
     }
     for found in carve::scan(data).objects {
         assert!(!found.bytes.is_empty());
     }
+    opened
 }
 
 /// A file of captures. What can be read is written and read again: it stays the same.
-pub fn capture(data: &[u8]) {
-    let Ok(captures) = file::decode(data) else { return };
+pub fn capture(data: &[u8]) -> bool {
+    let Ok(captures) = file::decode(data) else { return false };
     for Capture { loaded, said, kernel, .. } in &captures {
         if let Some(dialect) = Dialect::from_id(&kernel.dialect) {
             let _ = diff::judge(loaded, said, dialect);
@@ -59,41 +63,62 @@ pub fn capture(data: &[u8]) {
     }
     let bytes = file::encode(&captures).expect("what was read can be written");
     assert_eq!(file::decode(&bytes).expect("what was written can be read"), captures);
+    !captures.is_empty()
 }
 
-/// The words of a kernel on a program that is known. Whatever they are, no difference is taken for a match.
-pub fn log(data: &[u8]) {
-    static CAPTURES: LazyLock<Vec<Capture>> = LazyLock::new(|| {
-        let bytes =
-            include_bytes!("../corpus/captures/corpus/joins/join.bpf.o/join_one_offset_with_none.capture");
-        file::decode(bytes).expect("a capture of the corpus")
-    });
-    let Some((choice, words)) = data.split_first() else { return };
-    let Some(capture) = CAPTURES.get(usize::from(*choice) % CAPTURES.len().max(1)) else { return };
-    let Some(dialect) = Dialect::from_id(&capture.kernel.dialect) else { return };
+/// The same, as it stands in the file before it is packed: what is packed hardly any change leaves whole.
+pub fn json(data: &[u8]) -> bool {
+    let mut bytes = b"livediff capture 2\n".to_vec();
+    bytes.extend(zstd::encode_all(data, 1).expect("memory can be packed"));
+    capture(&bytes)
+}
+
+/// What kernels said of a program: see [`log`].
+pub static CAPTURES: LazyLock<Vec<Capture>> = LazyLock::new(|| {
+    let bytes =
+        include_bytes!("../corpus/captures/corpus/joins/join.bpf.o/join_one_offset_with_none.capture");
+    file::decode(bytes).expect("a capture of the corpus")
+});
+
+/// The words of a kernel on a program that is known: the first byte says which of [`CAPTURES`] the others stand in.
+/// Whatever they are, no difference is taken for a match.
+pub fn log(data: &[u8]) -> bool {
+    let Some((choice, words)) = data.split_first() else { return false };
+    let Some(capture) = CAPTURES.get(usize::from(*choice) % CAPTURES.len().max(1)) else { return false };
+    let Some(dialect) = Dialect::from_id(&capture.kernel.dialect) else { return false };
     let mut said = capture.said.clone();
     said.log = String::from_utf8_lossy(words).into_owned();
     let section = log::section(&capture.loaded, dialect);
     let comparison = diff::compare(&capture.loaded, &said, dialect, &section);
     if comparison.status == Status::Match {
-        assert!(said.log.contains(section.text.lines().last().unwrap_or_default()));
         assert_eq!(comparison.lines, section.text.lines().count());
+        // Each line is there, one behind the other.
+        let mut lines = said.log.lines();
+        let masked = |line: &&str| line.contains("<address>");
+        for wanted in section.text.lines().filter(|line| !masked(line)) {
+            assert!(lines.any(|line| line == wanted), "a match without {wanted:?}");
+        }
     }
+    comparison.status.is_compared()
 }
 
 /// Arbitrary instructions with arbitrary surroundings. The analysis says the same to a listener and without one.
-pub fn analysis(data: &[u8]) {
+pub fn analysis(data: &[u8]) -> bool {
     let mut bytes = Bytes(data);
     let dialect = bytes.choose(&Dialect::ALL).unwrap_or(Dialect::V7_2);
     let loaded = bytes.loaded();
     let silent = verifier::analyze(&loaded, dialect, &mut Silent);
     let heard = verifier::analyze(&loaded, dialect, &mut Deaf);
+    let analysed = silent.is_ok();
     match (silent, heard) {
         (Ok(silent), Ok(heard)) => {
             assert_eq!(silent.live_regs, heard.live_regs);
             match (&silent.stack, &heard.stack) {
                 (Stack::ByCallsite(silent), Stack::ByCallsite(heard)) => assert_eq!(silent, heard),
-                (Stack::ByCallChain(_), Stack::ByCallChain(_)) | (Stack::Observed, Stack::Observed) => {}
+                (Stack::ByCallChain(silent), Stack::ByCallChain(heard)) => {
+                    assert_eq!(silent.instances(), heard.instances());
+                }
+                (Stack::Observed, Stack::Observed) => {}
                 _ => panic!("the form depends on the dialect alone"),
             }
         }
@@ -101,6 +126,7 @@ pub fn analysis(data: &[u8]) {
         _ => panic!("a listener changes the outcome"),
     }
     let _ = log::section(&loaded, dialect);
+    analysed
 }
 
 /// Takes every event and makes nothing of it.
@@ -111,32 +137,36 @@ impl Listener for Deaf {
 }
 
 /// The types of a kernel.
-pub fn btf(data: &[u8]) {
-    let Ok(btf) = Btf::parse(data) else { return };
+pub fn btf(data: &[u8]) -> bool {
+    let Ok(btf) = Btf::parse(data) else { return false };
     for ty in btf.types() {
         let _ = btf.resolve_size(ty.id);
         let _ = btf.skip_modifiers(ty.id);
         let _ = btf.members(&ty).count() + btf.params(&ty).count();
     }
     let dialect = Dialect::detect(&btf).unwrap_or(Dialect::V7_2);
-    let kfuncs = Kfuncs::new(&btf, dialect, None);
     let call = Insn { code: 0x85, src_reg: 2, imm: 1, ..Insn::default() };
-    let loaded = Loaded { insns: vec![call; 2], prog_type: 5, ..Loaded::default() };
-    let _ = kfuncs.resolve(&loaded);
-    let _ = Offered::new(&btf, dialect).missing(&loaded);
+    let mut loaded = Loaded { insns: vec![call; 2], prog_type: 5, ..Loaded::default() };
+    Callable::new(&btf, dialect, &[]).fill(&mut loaded);
+    assert_eq!(loaded.kfuncs.len(), 1, "each once");
+    true
 }
 
 /// The image of a kernel.
-pub fn image(data: &[u8]) {
-    let _ = Image::parse(Path::new("/nonexistent/vmlinuz"), data);
+pub fn image(data: &[u8]) -> bool {
+    Image::parse(Path::new("/nonexistent/vmlinuz"), data).is_ok()
 }
 
 /// A report that is to be merged with others.
-pub fn report(data: &[u8]) {
-    let Ok(read) = report::from_json(data) else { return };
+pub fn report(data: &[u8]) -> bool {
+    let Ok(read) = report::from_json(data) else { return false };
     let mut bytes = Vec::new();
     report::to_json(&read, &mut bytes).expect("what was read can be written");
-    report::from_json(&bytes).expect("what was written can be read");
+    let again = report::from_json(&bytes).expect("what was written can be read");
+    let mut bytes_again = Vec::new();
+    report::to_json(&again, &mut bytes_again).expect("and written again");
+    assert_eq!(bytes, bytes_again);
+    true
 }
 
 /// Input that is taken bit by bit.

@@ -15,3 +15,8 @@ pub fn words(panic: &(dyn Any + Send)) -> &str {
 pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words(&*panic).to_owned())
 }
+
+/// In words that the model panicked on a program; `cause` is what the panic said.
+pub fn broke_down(cause: &str) -> String {
+    format!("the model broke down, which is a defect of livediff: {cause}")
+}

@@ -3,23 +3,25 @@
 //!
 //! Kernel functions are looked up in the object's own BTF instead of a kernel's.
 
+#[path = "support/files.rs"]
+mod files;
+#[path = "support/skipped.rs"]
+mod skipped;
+
+use files::files;
 use livediff::{
     Dialect,
     assemble::{self, Program},
     bpf::{
+        Callable,
         btf::{Btf, Kind},
-        kfunc::Kfuncs,
     },
     loader::{self, Difference, Kernel},
 };
 use livediff_capture::{Capture, Loaded, file};
 use object::{Object, ObjectSection};
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use skipped::skipped;
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 /// Programs that are not the same again, by cause. Exact: one that is the same after all must be taken out.
 const EXCEPTIONS: &[(&str, &[&str])] = &[
@@ -52,23 +54,9 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
 /// Clang takes a while for each source, so only one of so many is built.
 const EVERY: usize = 9;
 
-fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            files(&path, extension, found);
-        } else if path.extension().is_some_and(|found| found == extension) {
-            found.push(path);
-        }
-    }
-}
-
 /// What a kernel of series 7.2 was given.
 fn captures() -> Vec<Capture> {
-    let mut paths = Vec::new();
-    files(Path::new("corpus/captures"), file::EXTENSION, &mut paths);
+    let paths = files(Path::new("corpus/captures"), file::EXTENSION);
     let all = paths.iter().flat_map(|path| file::read(path).expect("captures"));
     let captures: Vec<Capture> = all.filter(|capture| capture.kernel.dialect == Dialect::V7_2.id()).collect();
     assert!(captures.len() >= 300, "{} captures", captures.len());
@@ -101,8 +89,8 @@ fn renumber(loaded: &mut Loaded, btf: &Btf<'_>) {
 /// The program taken apart, and what differs when it is opened again from `bytes`.
 fn opened_again(bytes: &[u8], wanted: &Loaded, btf: &[u8]) -> Result<(), String> {
     let types = Btf::parse(btf).expect("BTF");
-    let kfuncs = Kfuncs::new(&types, Dialect::V7_2, None);
-    let kernel = Kernel::new(btf, &types, &kfuncs).map_err(|error| error.to_string())?;
+    let callable = Callable::new(&types, Dialect::V7_2, &[]);
+    let kernel = Kernel::new(btf, &types, &callable).map_err(|error| error.to_string())?;
     let programs =
         loader::open("x.bpf.o", bytes, Some(&kernel)).map_err(|error| format!("opened: {error}"))?;
     let [program] = programs.as_slice() else { return Err(format!("{} programs", programs.len())) };
@@ -174,7 +162,7 @@ fn sources_give_what_was_taken_apart() {
     let built = build.args(["corpus", "build"]).arg(folder.path()).output().expect("livediff");
     let said = String::from_utf8_lossy(&built.stderr);
     if said.contains("no clang of version") {
-        eprintln!("SKIPPED: whether sources build needs clang 22 or later");
+        skipped("whether sources build needs clang 22 or later");
         return;
     }
     assert!(built.status.success(), "{said}");

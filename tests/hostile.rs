@@ -1,4 +1,5 @@
-//! Inputs that were once found to be trouble, given again to what they were trouble for, and small broken ones.
+//! Inputs that were once found to be trouble, given again to what they were trouble for, a whole one for each target, and
+//! small broken ones.
 //!
 //! The inputs are in `fuzz/regressions/TARGET/`; `scripts/fuzz` finds new ones.
 #![forbid(unsafe_code)]
@@ -8,10 +9,10 @@ mod elf;
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
-use elf::{BPF, EXECUTABLE, Elf, Symbol};
+use elf::{BPF, EXECUTABLE, Elf, Section, Symbol};
 use livediff::{
     Dialect,
-    bpf::{btf::Btf, kfunc::Kfuncs},
+    bpf::{Callable, btf::Btf},
     loader::{self, OpenError},
     log,
 };
@@ -31,13 +32,31 @@ fn inputs_that_were_found_by_fuzzing_do_no_harm_any_more() {
         assert!(targets::TARGETS.iter().any(|(target, _)| *target == name), "{name} is no target");
     }
     for (name, target) in targets::TARGETS {
-        let Ok(inputs) = fs::read_dir(folder.join(name)) else { continue };
-        for input in inputs {
+        // One at least is whole, or nothing would be known of what a target does with one.
+        let mut whole = 0;
+        for input in fs::read_dir(folder.join(name)).expect("a folder for every target") {
             let input = input.unwrap().path();
             println!("{}", input.display());
-            target(&fs::read(&input).unwrap());
+            whole += usize::from(target(&fs::read(&input).unwrap()));
         }
+        assert!(whole > 0, "no input of {name} is whole");
     }
+}
+
+/// What a kernel said of a program, as the target of logs takes it.
+fn a_log() -> Vec<u8> {
+    let (at, capture) = targets::CAPTURES.iter().enumerate().next_back().unwrap();
+    [&[u8::try_from(at).unwrap()], capture.said.log.as_bytes()].concat()
+}
+
+/// The target of logs comes as far as comparing, or it could not find anything.
+#[test]
+fn logs_are_compared() {
+    let log = a_log();
+    assert!(targets::log(&log), "a match");
+    let line = log.len() - log.iter().rev().skip(1).position(|byte| *byte == b'\n').unwrap() - 1;
+    assert!(targets::log(&[&log[..line], b"processed 1 insns\n"].concat()), "other words behind the section");
+    assert!(!targets::log(&[0]), "no words");
 }
 
 /// Every prefix of something whole, and every byte of its beginning changed.
@@ -46,8 +65,10 @@ fn cut_and_changed_inputs_do_no_harm() {
     let object = fs::read("corpus/nobtf/plain.bpf.o").unwrap();
     let capture =
         fs::read("corpus/captures/corpus/joins/join.bpf.o/join_one_offset_with_none.capture").unwrap();
-    for (name, whole) in [("object", object), ("capture", capture.clone()), ("log", capture)] {
+    let json = serde_json::to_vec(targets::CAPTURES.last().unwrap()).unwrap();
+    for (name, whole) in [("object", object), ("capture", capture), ("json", json), ("log", a_log())] {
         let (_, target) = targets::TARGETS.into_iter().find(|(target, _)| *target == name).unwrap();
+        assert!(target(&whole), "the {name} is whole");
         let step = (whole.len() / 200).max(1);
         for cut in (0..whole.len()).step_by(step) {
             target(&whole[..cut]);
@@ -144,6 +165,25 @@ fn what_an_object_asks_for_is_bounded() {
     refused(&elf, "names of its symbols");
 
     let mut elf = chain(1);
+    elf.section("x".repeat(9000).leak(), EXECUTABLE, EXIT.to_vec());
+    refused(&elf, "the name of a section has 9000 bytes");
+
+    let mut elf = chain(1);
+    elf.sections
+        .insert(0, Section { name: "x".repeat(8000).leak(), kind: elf::PROGBITS, flags: 0, data: vec![] });
+    elf.symbols[0].section = 2;
+    elf.overlap = 60_000;
+    refused(&elf, "names of its sections");
+
+    // Every relocation is against one symbol with a long name.
+    let mut elf = chain(1);
+    elf.function(&"x".repeat(1 << 20), 0, 0, 0);
+    let relocation = [0u64.to_le_bytes(), (2u64 << 32 | 10).to_le_bytes()].concat();
+    let section = elf.section(".relsocket", 0, relocation.repeat(1000));
+    elf.relocations = Some((section, 1));
+    refused(&elf, "what its relocations refer to");
+
+    let mut elf = chain(1);
     for _ in 0..3 {
         elf.section(".bss", 3, Vec::new());
     }
@@ -182,6 +222,33 @@ fn many_symbols_and_sections_are_read_soon() {
     assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
 }
 
+/// A structure of functions with as many relocations as there are variables and members to look for.
+#[test]
+fn members_of_struct_ops_are_found_soon() {
+    const MANY: u32 = 60_000;
+    let mut elf = chain(1);
+    let (int, structure, var) = (1 << 24, 4 << 24, 14 << 24);
+    let mut types = vec![1, int, 8, 64, 1, structure | MANY, MANY * 8];
+    types.extend((0..MANY).flat_map(|member| [1, 1, member * 64]));
+    types.extend([5, var, 2, 1]);
+    elf.section(".BTF", 0, elf::btf(&types, b"\0ops\0mine\0"));
+    let ops = elf.section(".struct_ops", 3, vec![0; MANY as usize * 8]);
+    // Others, of which none is it.
+    let other = Symbol { info: 1 << 4 | 1, section: ops, ..Symbol::default() };
+    elf.symbols.extend((0..MANY).map(|_| other));
+    let name = elf.name("mine");
+    elf.symbols.push(Symbol { name, info: 1 << 4 | 1, section: ops, value: 0, size: u64::from(MANY) * 8 });
+    let relocations = (0..u64::from(MANY)).flat_map(|at| [at * 8, 1 << 32 | 1].map(u64::to_le_bytes));
+    let section = elf.section(".rel.struct_ops", 0, relocations.flatten().collect());
+    elf.relocations = Some((section, ops));
+    let bytes = elf.bytes();
+    let begun = Instant::now();
+    // What aya-obj makes of it is of no account here.
+    let opened = loader::open("members.bpf.o", &bytes, None);
+    assert!(begun.elapsed() < LIMIT, "{:?}: {opened:?}", begun.elapsed());
+    assert!(!matches!(opened, Err(OpenError::Elf(_) | OpenError::TooLarge(_))), "not looked for: {opened:?}");
+}
+
 /// aya-obj links by recursion, and the analysis has to bear whatever comes of it.
 #[test]
 fn a_long_chain_of_calls_does_not_overflow_the_stack() {
@@ -213,8 +280,8 @@ fn a_kernel_whose_types_have_no_end_is_refused() {
     let kernel = |types: &[u32]| {
         let bytes = elf::btf(types, b"\0name\0");
         let btf = Btf::parse(&bytes).unwrap();
-        let kfuncs = Kfuncs::new(&btf, Dialect::V7_2, None);
-        loader::Kernel::new(&bytes, &btf, &kfuncs).map(drop)
+        let callable = Callable::new(&btf, Dialect::V7_2, &[]);
+        loader::Kernel::new(&bytes, &btf, &callable).map(drop)
     };
     let header = |kind: u32, vlen: u32, size_or_type: u32| [0, kind << 24 | vlen, size_or_type];
     // A function that takes a pointer to itself.

@@ -4,32 +4,28 @@
 //! `livediff record` wrote) and `LIVEDIFF_KERNEL` (the image of the same kernel), every capture there is held against
 //! the object that it names, and a table of what differs is printed.
 
+#[path = "support/elf.rs"]
+mod elf;
+#[path = "support/files.rs"]
+mod files;
+#[path = "support/skipped.rs"]
+mod skipped;
+
+use files::files;
 use livediff::{
     Dialect,
-    bpf::{btf::Btf, kfunc::Kfuncs},
+    bpf::{Callable, btf::Btf},
     loader::{self, Kernel, Program},
     log,
 };
 use livediff_capture::{Capture, file};
 use livediff_harness::image::Image;
+use skipped::skipped;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
 };
-
-fn captures(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            captures(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == file::EXTENSION) {
-            found.push(path);
-        }
-    }
-}
 
 /// The programs of the corpus that the host does not see as the kernel did, by cause. Exact: one that is equal after
 /// all must be taken out.
@@ -183,8 +179,7 @@ fn table(
 
 #[test]
 fn the_host_loads_the_corpus_as_libbpf_does() {
-    let mut paths = Vec::new();
-    captures(Path::new("corpus/captures"), &mut paths);
+    let paths = files(Path::new("corpus/captures"), file::EXTENSION);
     assert!(paths.len() >= 100, "only {} captures", paths.len());
     // What libbpf makes of an object depends on the kernel; the exceptions are those of one.
     let table = table(&paths, None, &|kernel| kernel.dialect == "7.2");
@@ -204,23 +199,54 @@ fn the_host_loads_the_corpus_as_libbpf_does() {
     assert!(new.is_empty() && gone.is_empty(), "not listed: {new:#?}\nlisted, but equal: {gone:#?}");
 }
 
+/// What a program calls is looked up in the kernel that it is opened for: functions, and helpers that it lacks.
+#[test]
+fn helpers_that_a_kernel_lacks_are_told() {
+    const KTIME_GET_NS: u8 = 5;
+    let mut object = elf::Elf::new(elf::BPF);
+    let call = [0x85, 0, 0, 0, KTIME_GET_NS, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+    let text = object.section("socket", elf::EXECUTABLE, call.to_vec());
+    object.function("main", text, 0, 16);
+    let missing = |functions: &[&str]| {
+        let (mut types, mut strings) = (vec![0, 13 << 24, 0], vec![0]);
+        for name in functions {
+            types.extend([strings.len() as u32, 12 << 24, 1]);
+            strings.extend(name.bytes().chain([0]));
+        }
+        let bytes = elf::btf(&types, &strings);
+        let btf = Btf::parse(&bytes).expect("BTF");
+        let callable = Callable::new(&btf, Dialect::V7_2, &[]);
+        let kernel = Kernel::new(&bytes, &btf, &callable).expect("a kernel");
+        let programs = loader::open("a.bpf.o", &object.bytes(), Some(&kernel)).expect("an object");
+        programs[0].loaded.clone().expect("a program").helpers_missing
+    };
+    assert_eq!(missing(&["bpf_map_lookup_elem", "bpf_ktime_get_ns"]), [0; 0]);
+    assert_eq!(missing(&["bpf_map_lookup_elem"]), [i32::from(KTIME_GET_NS)]);
+}
+
 #[test]
 fn the_host_loads_named_captures_as_libbpf_did() {
     let (Some(folder), Some(image)) =
         (std::env::var_os("LIVEDIFF_CAPTURES"), std::env::var_os("LIVEDIFF_KERNEL"))
     else {
-        println!("SKIPPED: LIVEDIFF_CAPTURES and LIVEDIFF_KERNEL are not set");
+        skipped("no captures were held against their objects. Set LIVEDIFF_CAPTURES and LIVEDIFF_KERNEL.");
         return;
     };
     let image = Image::open(Path::new(&image)).expect("a kernel image");
     let btf = Btf::parse(&image.btf).expect("its BTF");
     let dialect = Dialect::detect(&btf).expect("its dialect");
-    let kfuncs = Kfuncs::new(&btf, dialect, Some(image.btf_ids.as_slice()).filter(|ids| !ids.is_empty()));
-    let kernel = Kernel::new(&image.btf, &btf, &kfuncs).expect("its types");
-    let mut paths = Vec::new();
-    captures(Path::new(&folder), &mut paths);
+    let callable = Callable::new(&btf, dialect, &image.btf_ids);
+    let kernel = Kernel::new(&image.btf, &btf, &callable).expect("its types");
+    let paths = files(Path::new(&folder), file::EXTENSION);
     assert!(!paths.is_empty(), "no captures");
     let table = table(&paths, Some(&kernel), &|of| of.release == image.release);
     assert!(table.programs > 0, "no captures of Linux {}", image.release);
     table.print();
+    // What the host cannot tell is an error that says so; where it has a program, it is the one that libbpf gave.
+    let is_told = |cause: &str| {
+        cause.starts_with("object: ") || cause.starts_with("program: ") && cause != "program: not found"
+    };
+    let wrong: Vec<_> = table.causes.iter().filter(|(cause, _)| !is_told(cause)).collect();
+    assert!(wrong.is_empty(), "not as libbpf did: {wrong:#?}");
+    assert!(table.equal * 2 > table.programs, "most programs of the host are none");
 }

@@ -2,11 +2,19 @@
 use livediff_capture::{Attach, Loaded};
 
 /// `enum bpf_prog_type`: the types that are treated in a way of their own.
-pub(crate) mod prog_type {
-    pub(in crate::bpf) const CGROUP_SOCK: u32 = 9;
-    pub(in crate::bpf) const SK_REUSEPORT: u32 = 21;
-    pub(crate) const STRUCT_OPS: u32 = 27;
-    pub(in crate::bpf) const EXT: u32 = 28;
+pub mod prog_type {
+    /// `BPF_PROG_TYPE_CGROUP_SOCK`.
+    pub const CGROUP_SOCK: u32 = 9;
+    /// `BPF_PROG_TYPE_SK_REUSEPORT`.
+    pub const SK_REUSEPORT: u32 = 21;
+    /// `BPF_PROG_TYPE_TRACING`.
+    pub const TRACING: u32 = 26;
+    /// `BPF_PROG_TYPE_STRUCT_OPS`.
+    pub const STRUCT_OPS: u32 = 27;
+    /// `BPF_PROG_TYPE_EXT`.
+    pub const EXT: u32 = 28;
+    /// `BPF_PROG_TYPE_LSM`.
+    pub const LSM: u32 = 29;
 }
 
 /// `BPF_F_SLEEPABLE` of `prog_flags`.

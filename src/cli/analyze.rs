@@ -10,8 +10,8 @@ use super::{
 use anyhow::{Context, Result, bail};
 use livediff::{
     Dialect,
-    bpf::{btf::Btf, kfunc::Kfuncs},
-    loader,
+    bpf::{Callable, btf::Btf},
+    guard, loader,
     log::{self, End},
     report::{
         html::{self, Beside, Picture},
@@ -20,11 +20,7 @@ use livediff::{
 };
 use livediff_harness::packages::Store;
 use serde::Serialize;
-use std::{
-    fs,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{fs, io::Read, path::Path};
 
 /// Most bytes of an object that is read.
 const MAX_OBJECT: u64 = 256 << 20;
@@ -44,9 +40,10 @@ struct Report<'a> {
 struct Row {
     program: String,
     section: String,
-    /// `analyzed`, `rejected` (the verifier refuses the program within or before the section) or `not_loadable`.
+    /// `analyzed`, `rejected` (the verifier refuses the program within or before the section), `not_loadable`, or
+    /// `broke_down` (the model, on it).
     status: &'static str,
-    /// Why it was rejected or not loadable.
+    /// Why it is not `analyzed`.
     reason: Option<String>,
     /// Instruction slots.
     insns: usize,
@@ -56,11 +53,8 @@ struct Row {
 
 /// Does what the subcommand says.
 pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
-    let to_stdout = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
-    if to_stdout(&flags.json) && to_stdout(&flags.html) {
-        bail!("--json and --html cannot both go to standard output");
-    }
-    let output = Output::new(to_stdout(&flags.json) || to_stdout(&flags.html));
+    let reports = [("--json", &flags.json), ("--html", &flags.html)];
+    let output = Output::new(output::check_reports(&reports)?);
     let kernel = kernel(&flags, &output)?;
     interrupt::at_once()?;
     let dialect =
@@ -70,10 +64,13 @@ pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
 
     let types = kernel.as_ref().map(|kernel| Btf::parse(&kernel.image.btf).context("the kernel's BTF"));
     let types = types.transpose()?;
-    let kfuncs = types.as_ref().zip(kernel.as_ref()).map(|(types, kernel)| kfuncs(types, kernel, dialect));
-    let against = match (&kernel, &types, &kfuncs) {
-        (Some(kernel), Some(types), Some(kfuncs)) => {
-            Some(loader::Kernel::new(&kernel.image.btf, types, kfuncs)?)
+    let callable = types
+        .as_ref()
+        .zip(kernel.as_ref())
+        .map(|(types, kernel)| Callable::new(types, dialect, &kernel.image.btf_ids));
+    let against = match (&kernel, &types, &callable) {
+        (Some(kernel), Some(types), Some(callable)) => {
+            Some(loader::Kernel::new(&kernel.image.btf, types, callable)?)
         }
         _ => None,
     };
@@ -146,12 +143,6 @@ fn kernel(flags: &AnalyzeFlags, output: &Output) -> Result<Option<Kernel>> {
     Kernel::open(&wanted, flags.dialect, &|what| task.notice(what)).map(Some)
 }
 
-/// The kernel's functions, from its own sets where the image has them.
-fn kfuncs<'a>(types: &'a Btf<'a>, kernel: &Kernel, dialect: Dialect) -> Kfuncs<'a> {
-    let ids = Some(kernel.image.btf_ids.as_slice()).filter(|ids| !ids.is_empty());
-    Kfuncs::new(types, dialect, ids)
-}
-
 fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(MAX_OBJECT + 1).read_to_end(&mut bytes)?;
@@ -168,12 +159,18 @@ fn row(program: loader::Program, dialect: Dialect) -> Row {
             Row { program, section, status: "not_loadable", reason: Some(reason), insns: 0, log: None }
         }
         Ok(loaded) => {
-            let text = log::section(&loaded, dialect);
+            let insns = loaded.insns.len();
+            let text = match guard::guarded(|| log::section(&loaded, dialect)) {
+                Ok(text) => text,
+                Err(cause) => {
+                    let reason = Some(guard::broke_down(&cause));
+                    return Row { program, section, status: "broke_down", reason, insns, log: None };
+                }
+            };
             let (status, reason) = match text.end {
                 End::Complete => ("analyzed", None),
                 End::Failed(error) => ("rejected", Some(error.to_string())),
             };
-            let insns = loaded.insns.len();
             Row { program, section, status, reason, insns, log: Some(text.text) }
         }
     }
@@ -189,6 +186,7 @@ fn show(output: &Output, object: &str, row: &Row) {
             (Some(reason), "rejected") => {
                 writeln!(out, "the kernel refuses the program here: {}", printable_lines(reason))?;
             }
+            (Some(reason), "broke_down") => writeln!(out, "{}", printable_lines(reason))?,
             (Some(reason), _) => writeln!(out, "not loadable: {}", printable_lines(reason))?,
             (None, _) => {}
         }

@@ -520,7 +520,7 @@ fn replayed(path: &Path, config: &Config) -> Result<Vec<(livediff_capture::Kerne
 /// The row of a program that was loaded. A model that breaks down on a program costs that program only.
 pub(super) fn judged(object: String, program: String, loaded: &Loaded, said: &Said, dialect: Dialect) -> Row {
     let comparison = guard::guarded(|| diff::judge(loaded, said, dialect)).unwrap_or_else(|cause| {
-        let reason = format!("the model broke down, which is a defect of livediff: {cause}");
+        let reason = guard::broke_down(&cause);
         Comparison { status: Status::Mismatch, lines: 0, reason: Some(reason), difference: None }
     });
     Row { object, program, insns: loaded.insns.len(), verdict: said.verdict, comparison, picture: None }

@@ -6,7 +6,7 @@
 use super::{kernels::Kernel, output::Output};
 use anyhow::{Context, Result, anyhow};
 use livediff::{
-    bpf::{btf::Btf, helpers::Offered, kfunc::Kfuncs},
+    bpf::{Callable, btf::Btf},
     report::terminal::printable_lines,
 };
 use livediff_harness::run::{self, Cancel, Event, Object, Outcome, RunError, Work};
@@ -36,8 +36,7 @@ pub(crate) struct Guest<'g> {
     pub(crate) kernel: &'g Kernel,
     batches: Sender<Vec<Object>>,
     told: Receiver<Told>,
-    kfuncs: Kfuncs<'g>,
-    helpers: Offered<'g>,
+    callable: Callable<'g>,
 }
 
 /// What a guest's thread says.
@@ -70,10 +69,8 @@ impl<'g> Guest<'g> {
             // Nobody listens any more where the guest was dropped.
             let _ = tell.send(Told::Ended(ended.err()));
         });
-        let btf_ids = Some(kernel.image.btf_ids.as_slice()).filter(|ids| !ids.is_empty());
-        let kfuncs = Kfuncs::new(btf, kernel.dialect, btf_ids);
-        let helpers = Offered::new(btf, kernel.dialect);
-        Guest { kernel, batches, told, kfuncs, helpers }
+        let callable = Callable::new(btf, kernel.dialect, &kernel.image.btf_ids);
+        Guest { kernel, batches, told, callable }
     }
 
     /// Gives the guest a batch. [`Guest::answers`] has to be called next.
@@ -111,8 +108,7 @@ impl<'g> Guest<'g> {
         }
         for answer in &mut answers {
             if let Outcome::Loaded(pair) = &mut answer.outcome {
-                pair.0.kfuncs = self.kfuncs.resolve(&pair.0);
-                pair.0.helpers_missing = self.helpers.missing(&pair.0);
+                self.callable.fill(&mut pair.0);
             }
         }
         Ok(answers)

@@ -2,13 +2,13 @@
 //! progress to standard error if that is a terminal.
 
 use super::{exit::Exit, interrupt};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use livediff::report::terminal::printable;
 use std::{
     fs,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -120,6 +120,25 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// An error if one of the reports, each with its flag, could not be written at the end; else whether one goes to standard
+/// output.
+pub(crate) fn check_reports(reports: &[(&str, &Option<PathBuf>)]) -> Result<bool> {
+    let named = || reports.iter().filter_map(|(_, path)| path.as_deref());
+    let on_stdout = named().filter(|path| *path == Path::new("-")).count();
+    if on_stdout > 1 {
+        let flags: Vec<&str> = reports.iter().map(|(flag, _)| *flag).collect();
+        let (last, rest) = flags.split_last().unwrap_or((&"", &[]));
+        bail!("only one of {} and {last} can go to standard output", rest.join(", "));
+    }
+    for file in named() {
+        let folder = folder_of(file);
+        if !folder.is_dir() {
+            bail!("{}: there is no folder {} to write the report to", file.display(), folder.display());
+        }
+    }
+    Ok(on_stdout > 0)
 }
 
 /// Writes a machine's report to a file, which appears whole or not at all, or to standard output for `-`.

@@ -16,7 +16,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use livediff::log::LIVE_REGS_HEADER;
 use livediff::{
     Dialect,
-    bpf::{btf::Btf, helpers::Offered, kfunc::Kfuncs},
+    bpf::{Callable, btf::Btf},
     report::{qualified, terminal::printable_lines},
 };
 use livediff_capture::{Loaded, Said};
@@ -163,9 +163,7 @@ impl Session {
     ) -> Result<Ran> {
         let btf =
             Btf::parse(&kernel.image.btf).with_context(|| format!("kernel {}: its BTF", kernel.name))?;
-        let btf_ids = Some(kernel.image.btf_ids.as_slice()).filter(|ids| !ids.is_empty());
-        let kfuncs = Kfuncs::new(&btf, kernel.dialect, btf_ids);
-        let helpers = Offered::new(&btf, kernel.dialect);
+        let callable = Callable::new(&btf, kernel.dialect, &kernel.image.btf_ids);
         let wanted = objects.iter().filter_map(|object| {
             let only = self.filter.functions(object);
             (only.as_ref().is_none_or(|names| !names.is_empty())).then(|| run::Object {
@@ -188,14 +186,13 @@ impl Session {
             threads.spawn(move || receive.into_iter().for_each(done));
             self.pool.in_place_scope(|pool| {
                 let submit = |mut finished: Finished| {
-                    let (send, kfuncs, helpers, room) = (send.clone(), &kfuncs, &helpers, &room);
+                    let (send, callable, room) = (send.clone(), &callable, &room);
                     let bytes = finished.bytes();
                     // A guest that is faster than the analysis waits for it.
                     room.take(bytes);
                     pool.spawn(move |_| {
                         if let Outcome::Loaded(pair) = &mut finished.outcome {
-                            pair.0.kfuncs = kfuncs.resolve(&pair.0);
-                            pair.0.helpers_missing = helpers.missing(&pair.0);
+                            callable.fill(&mut pair.0);
                         }
                         let done = work(finished);
                         room.give_back(bytes);

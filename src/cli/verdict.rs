@@ -5,7 +5,7 @@ use super::{
     output::{self, Output},
     sources::Sources,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use livediff::{
     diff::Status,
@@ -47,16 +47,13 @@ pub(crate) struct ReportFlags {
 impl ReportFlags {
     /// An error if the reports could not be written at the end.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.files().filter(|file| *file == Path::new("-")).count() > 1 {
-            bail!("only one of --json, --junit, --html and --sarif can go to standard output");
-        }
-        for file in self.files() {
-            let folder = output::folder_of(file);
-            if !folder.is_dir() {
-                bail!("{}: there is no folder {} to write the report to", file.display(), folder.display());
-            }
-        }
-        Ok(())
+        output::check_reports(&[
+            ("--json", &self.json),
+            ("--junit", &self.junit),
+            ("--html", &self.html),
+            ("--sarif", &self.sarif),
+        ])
+        .map(drop)
     }
 
     fn files(&self) -> impl Iterator<Item = &Path> {

@@ -81,9 +81,11 @@ pub(super) fn accepted(bytes: &[u8], btf: Option<&Btf<'_>>) -> Result<(Vec<u8>, 
 
     let mut out = bytes.to_vec();
     let mut hide = HashSet::new();
+    let mut struct_ops_maps = None;
+    let mut named = 0_usize;
     for section in file.sections() {
         let name = section.name().unwrap_or_default();
-        let struct_ops = name.starts_with(".struct_ops") || name.starts_with("?.struct_ops");
+        let struct_ops = is_struct_ops(name);
         if !struct_ops && !texts.contains(&section.index()) {
             continue;
         }
@@ -92,8 +94,26 @@ pub(super) fn accepted(bytes: &[u8], btf: Option<&Btf<'_>>) -> Result<(Vec<u8>, 
                 return Err(OpenError::Elf(format!("a relocation of `{name}` has no symbol")));
             };
             let symbol = file.symbol_by_index(index).map_err(failed)?;
+            // Names are read, and some kept, for each relocation.
+            let its_section = symbol.section_index().and_then(|index| file.section_by_index(index).ok());
+            named = named.saturating_add(symbol.name_bytes().map_or(0, <[u8]>::len));
+            named =
+                named.saturating_add(its_section.map_or(0, |its| its.name_bytes().map_or(0, <[u8]>::len)));
+            if named > limits::MAX_NAMES {
+                return Err(OpenError::TooLarge(format!(
+                    "the names of what its relocations refer to have more than {} bytes together",
+                    limits::MAX_NAMES
+                )));
+            }
             if struct_ops {
-                member(&file, btf, section.index(), offset, &symbol, &mut facts.members);
+                let Some(btf) = btf else { continue };
+                let maps = struct_ops_maps.get_or_insert_with(|| StructOps::new(&file, btf));
+                let (SymbolKind::Text, Ok(function)) = (symbol.kind(), symbol.name()) else { continue };
+                if let Some(member) = maps.member(section.index(), offset)
+                    && !facts.members.contains_key(function)
+                {
+                    facts.members.insert(function.to_owned(), member);
+                }
             } else if let Some(left) = left(&file, &texts, &symbol) {
                 facts.left.insert((section.index().0, offset), left);
                 hide.insert((section.index(), offset));
@@ -134,33 +154,63 @@ fn left<'d>(file: &File<'d>, texts: &HashSet<SectionIndex>, symbol: &impl Object
     Some(Left::Refused(format!("it refers to the section `{section}`, which aya-obj does not know")))
 }
 
-/// Notes which member of a `struct_ops` map a function is.
-fn member<'d>(
-    file: &File<'d>,
-    btf: Option<&Btf<'_>>,
-    section: SectionIndex,
-    offset: u64,
-    function: &impl ObjectSymbol<'d>,
-    members: &mut HashMap<String, (String, String)>,
-) {
-    let (Some(btf), SymbolKind::Text, Ok(name)) = (btf, function.kind(), function.name()) else { return };
-    let variable = file.symbols().find(|symbol| {
-        symbol.section_index() == Some(section)
-            && symbol.kind() == SymbolKind::Data
-            && symbol.address() <= offset
-            && offset - symbol.address() < symbol.size()
-    });
-    let found = variable.and_then(|variable| {
-        let id = btf.find(variable.name().ok()?, Kind::Var)?;
-        let structure = btf.skip_modifiers(btf.type_by_id(id)?.size_or_type)?;
-        let bit = u32::try_from(offset - variable.address()).ok()?.checked_mul(8)?;
-        let member = btf.members(&structure).find(|member| member.bit_offset == bit)?;
+fn is_struct_ops(section: &str) -> bool {
+    section.starts_with(".struct_ops") || section.starts_with("?.struct_ops")
+}
+
+/// The `struct_ops` maps of an object, and the members of their structures, each looked for once.
+struct StructOps<'a> {
+    btf: &'a Btf<'a>,
+    /// By section and address: size and name of the variable; the first of an address counts.
+    variables: BTreeMap<(usize, u64), (u64, &'a str)>,
+    /// Types of variables by name; the first of a name counts.
+    types: HashMap<&'a str, u32>,
+    /// By structure and place: the names of members.
+    structures: HashMap<u32, HashMap<u32, &'a str>>,
+}
+
+impl<'a> StructOps<'a> {
+    fn new(file: &File<'a>, btf: &'a Btf<'a>) -> StructOps<'a> {
+        let sections: HashSet<SectionIndex> = file
+            .sections()
+            .filter(|section| section.name().is_ok_and(is_struct_ops))
+            .map(|section| section.index())
+            .collect();
+        let mut variables = BTreeMap::new();
+        for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Data) {
+            if let (Some(section), Ok(name)) = (symbol.section_index(), symbol.name())
+                && sections.contains(&section)
+            {
+                variables.entry((section.0, symbol.address())).or_insert((symbol.size(), name));
+            }
+        }
+        let mut types = HashMap::new();
+        for variable in btf.types().filter(|ty| ty.kind == Kind::Var) {
+            types.entry(variable.name).or_insert(variable.size_or_type);
+        }
+        StructOps { btf, variables, types, structures: HashMap::new() }
+    }
+
+    /// The structure and the member at an offset of a section.
+    fn member(&mut self, section: SectionIndex, offset: u64) -> Option<(String, String)> {
+        let before = self.variables.range((section.0, 0)..=(section.0, offset)).next_back();
+        let ((_, address), (size, name)) = before?;
+        let at = offset.checked_sub(*address).filter(|at| at < size)?;
+        let bit = u32::try_from(at).ok()?.checked_mul(8)?;
+        let btf = self.btf;
+        let ty = btf.skip_modifiers(*self.types.get(name)?)?;
+        let members = self.structures.entry(ty.id).or_insert_with(|| {
+            let mut members = HashMap::new();
+            for member in btf.members(&ty) {
+                members.entry(member.bit_offset).or_insert(member.name);
+            }
+            members
+        });
         // What follows three underscores is a flavour of the structure before them.
-        let structure = structure.name.split("___").next().unwrap_or_default();
-        Some((structure.to_owned(), member.name.to_owned()))
-    });
-    if let Some(found) = found {
-        members.entry(name.to_owned()).or_insert(found);
+        let structure = ty.name.split("___").next().unwrap_or_default();
+        let member = members.get(&bit)?;
+        let fits = |name: &str| name.len() <= limits::MAX_TYPE_NAME;
+        (fits(structure) && fits(member)).then(|| (structure.to_owned(), (*member).to_owned()))
     }
 }
 

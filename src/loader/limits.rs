@@ -20,8 +20,12 @@ const MAX_FUNCTIONS: usize = 20_000;
 pub(super) const STACK: usize = 256 << 20;
 /// Most bytes of all sections that the file does not hold (`.bss`).
 const MAX_BSS: u64 = 1 << 30;
-/// Most bytes of the names of all symbols together.
-const MAX_NAMES: usize = 256 << 20;
+/// Most bytes of the names of all symbols together, of all sections, and of what all relocations refer to.
+pub(super) const MAX_NAMES: usize = 256 << 20;
+/// Most bytes of the name of a section, which every program of it is given a copy of: a path and a symbol fit.
+const MAX_SECTION_NAME: usize = 8192;
+/// Most bytes of the name of a type or a member: the kernel takes no longer ones (`KSYM_NAME_LEN`).
+pub(super) const MAX_TYPE_NAME: usize = 512;
 /// Most things that are looked at or copied where each of one kind meets each of another.
 const MAX_WORK: usize = 1 << 28;
 /// Most symbols of the kernel that are used. Each is looked for among all types.
@@ -37,8 +41,17 @@ const MAX_NESTED: usize = 1 << 20;
 pub(super) fn check<'d>(object: &impl Object<'d>, length: usize) -> Result<(), OpenError> {
     let refuse = |what: String| Err(OpenError::TooLarge(what));
     let (mut sections, mut held, mut bss, mut functions, mut code) = (0_usize, 0_u64, 0_u64, 0_usize, 0_u64);
+    let mut section_names = 0_usize;
     for section in object.sections() {
         sections += 1;
+        let name = section.name_bytes().map_or(0, <[u8]>::len);
+        if name > MAX_SECTION_NAME {
+            return refuse(format!("the name of a section has {name} bytes, more than {MAX_SECTION_NAME}"));
+        }
+        section_names = section_names.saturating_add(name);
+        if section_names > MAX_NAMES {
+            return refuse(format!("the names of its sections have more than {MAX_NAMES} bytes together"));
+        }
         match section.kind() {
             SectionKind::UninitializedData => bss = bss.saturating_add(section.size()),
             _ => held = held.saturating_add(section.file_range().map_or(0, |(_, size)| size)),

@@ -25,8 +25,9 @@ pub use compare::{Difference, differences};
 
 use crate::{
     bpf::{
+        Callable,
         btf::{Btf, Kind},
-        kfunc::Kfuncs,
+        prog_type,
     },
     guard,
 };
@@ -67,17 +68,17 @@ pub enum OpenError {
 pub struct Kernel<'a> {
     btf: &'a Btf<'a>,
     types: aya_obj::btf::Btf,
-    kfuncs: &'a Kfuncs<'a>,
+    callable: &'a Callable<'a>,
 }
 
 impl<'a> Kernel<'a> {
-    /// A kernel from its BTF (`bytes`, and the same read) and its functions.
-    pub fn new(bytes: &[u8], btf: &'a Btf<'a>, kfuncs: &'a Kfuncs<'a>) -> Result<Kernel<'a>, OpenError> {
+    /// A kernel from its BTF (`bytes`, and the same read) and what can be called in it.
+    pub fn new(bytes: &[u8], btf: &'a Btf<'a>, callable: &'a Callable<'a>) -> Result<Kernel<'a>, OpenError> {
         limits::check_kernel(btf)?;
         // The host's byte order; only little-endian hosts are supported.
         let types = guarded(|| aya_obj::btf::Btf::parse(bytes, Default::default()))
             .map_err(|reason| OpenError::Aya(format!("the kernel's BTF: {reason}")))?;
-        Ok(Kernel { btf, types, kfuncs })
+        Ok(Kernel { btf, types, callable })
     }
 }
 
@@ -248,7 +249,8 @@ fn settle_extern(
                 first.off = 0;
             }
             None if weak => {
-                let number = facts.externs.iter().position(|other| other == name).unwrap_or_default();
+                let number =
+                    facts.externs.binary_search_by(|other| other.as_str().cmp(name)).unwrap_or_default();
                 first.set_dst_reg(0);
                 first.set_src_reg(0);
                 first.off = 0;
@@ -285,10 +287,6 @@ fn settle_extern(
     Ok(())
 }
 
-const PROG_TYPE_TRACING: u32 = 26;
-const PROG_TYPE_STRUCT_OPS: u32 = 27;
-const PROG_TYPE_EXT: u32 = 28;
-const PROG_TYPE_LSM: u32 = 29;
 const F_RDONLY_PROG: u32 = 1 << 7;
 const F_MMAPABLE: u32 = 1 << 10;
 const LINKAGE_GLOBAL: u32 = 1;
@@ -312,7 +310,7 @@ impl Opener<'_> {
             let loaded = function.clone().and_then(|function| {
                 let mut loaded = self.loaded(name, &section, &function, &callbacks)?;
                 if let Some(kernel) = self.kernel {
-                    loaded.kfuncs = kernel.kfuncs.resolve(&loaded);
+                    kernel.callable.fill(&mut loaded);
                 }
                 Ok(loaded)
             });
@@ -354,13 +352,13 @@ impl Opener<'_> {
                 .ok_or_else(|| format!("the section `{section}` does not say what the program attaches to"))
         };
         loaded.attach = match kind.prog_type {
-            PROG_TYPE_TRACING | PROG_TYPE_LSM => {
+            prog_type::TRACING | prog_type::LSM => {
                 let target = named()?;
                 self.check_attach(target, kind.attach_type)?;
                 Some(Attach { name: target.to_owned(), ..Attach::default() })
             }
-            PROG_TYPE_EXT => Some(self.extended(name, named()?)?),
-            PROG_TYPE_STRUCT_OPS => {
+            prog_type::EXT => Some(self.extended(name, named()?)?),
+            prog_type::STRUCT_OPS => {
                 let (structure, member) = self.facts.members.get(name).ok_or(
                     "no struct_ops map of the object uses the program, so nothing says what it implements",
                 )?;
@@ -486,7 +484,7 @@ impl Opener<'_> {
             let (Some(kind), Ok(function)) = (sections::kind(section), function) else { continue };
             let has = |info: &[FuncInfo]| info.iter().any(|info| info.name == name);
             if other != program
-                && kind.prog_type != PROG_TYPE_EXT
+                && kind.prog_type != prog_type::EXT
                 && self.func_info(function).is_ok_and(|info| has(&info))
             {
                 return Ok(Attach {
@@ -522,8 +520,7 @@ fn insn(raw: &bpf_insn) -> Insn {
 fn max_entries(map_type: u32, entries: u32) -> u32 {
     const PAGE: u32 = 4096;
     match map_type {
-        // Storage of tasks, sockets, inodes and cgroups; struct_ops.
-        19 | 21 | 24 | 26 | 28 | 29 | 32 => entries,
+        unsized_type if livediff_capture::has_no_entries(unsized_type) => entries,
         // Ring buffers, both ways.
         27 | 31 => {
             let entries = entries.max(1);

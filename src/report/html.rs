@@ -228,7 +228,7 @@ pub fn between_to_html(report: &between::Report, out: &mut dyn Write) -> io::Res
 pub struct Analyzed<'r> {
     /// Its name.
     pub program: &'r str,
-    /// `analyzed`, `rejected` or `not_loadable`.
+    /// `analyzed`, `rejected`, `not_loadable` or `broke_down`.
     pub status: &'static str,
     /// Why it is not `analyzed`.
     pub reason: Option<&'r str>,

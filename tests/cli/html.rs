@@ -72,6 +72,15 @@ fn analyze_and_compare_write_pages_too() {
         assert_ne!(element(&page, &format!("picture-{at}"))["instances"], serde_json::json!([]));
     }
 
+    // Reports that could not be written are refused before anything is done.
+    let analyze = |args: &[&str]| {
+        livediff(folder.path(), &[&["analyze", object.to_str().unwrap()], args].concat()).exits(2)
+    };
+    let done = analyze(&["--html", "-", "--json", "-"]);
+    assert_eq!(done.complains("only one of --json and --html can go to standard output").stdout, "");
+    let done = analyze(&["--json", "none/out.json"]);
+    assert_eq!(done.complains("none/out.json: there is no folder none").stdout, "");
+
     written(folder.path());
     let mut other = capture("altered", Verdict::Accepted, 0, log_of(&section().text));
     other.kernel.release = "7.2.13+test".into();

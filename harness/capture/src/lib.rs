@@ -12,7 +12,9 @@ mod loaded;
 mod said;
 
 pub use insn::Insn;
-pub use loaded::{Attach, FuncInfo, Kfunc, KfuncParam, KfuncPrototype, Loaded, Map, MapShape};
+pub use loaded::{
+    Attach, FuncInfo, Kfunc, KfuncParam, KfuncPrototype, Loaded, Map, MapShape, has_no_entries,
+};
 pub use said::{Said, Verdict};
 
 use serde::{Deserialize, Serialize};

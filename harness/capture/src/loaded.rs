@@ -78,6 +78,14 @@ pub struct Map {
     pub insn_array: Option<Vec<u32>>,
 }
 
+/// Whether maps of this `enum bpf_map_type` are made with 0 as `max_entries`: storage of tasks, sockets, inodes and
+/// cgroups, and struct_ops.
+pub fn has_no_entries(map_type: u32) -> bool {
+    // In the order of the enumeration: CGROUP_STORAGE, PERCPU_CGROUP_STORAGE, SK_STORAGE, STRUCT_OPS, INODE_STORAGE,
+    // TASK_STORAGE, CGRP_STORAGE.
+    matches!(map_type, 19 | 21 | 24 | 26 | 28 | 29 | 32)
+}
+
 /// One record of the program's function information.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FuncInfo {

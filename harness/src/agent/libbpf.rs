@@ -190,16 +190,7 @@ impl Object {
             // SAFETY: the maps belong to the object, which is borrowed alone.
             unsafe {
                 sys::bpf_map__set_pin_path(map, ptr::null());
-                let sized = !matches!(
-                    sys::bpf_map__type(map),
-                    sys::BPF_MAP_TYPE_SK_STORAGE
-                        | sys::BPF_MAP_TYPE_TASK_STORAGE
-                        | sys::BPF_MAP_TYPE_INODE_STORAGE
-                        | sys::BPF_MAP_TYPE_CGROUP_STORAGE
-                        | sys::BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE
-                        | sys::BPF_MAP_TYPE_CGRP_STORAGE
-                        | sys::BPF_MAP_TYPE_STRUCT_OPS
-                );
+                let sized = !livediff_capture::has_no_entries(sys::bpf_map__type(map));
                 if sized && sys::bpf_map__max_entries(map) == 0 {
                     sys::bpf_map__set_max_entries(map, 1);
                 }
