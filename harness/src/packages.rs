@@ -1,9 +1,9 @@
 //! Packaged kernels: found and fetched with apt in a folder of our own, kept in the cache.
 //!
 //! The cache is `kernels/RELEASE/vmlinuz` with the kernel's `config` and a `package.json` beside it. An entry appears
-//! in one step, so it is whole or not there, but for the configuration, which may come later or not at all; a lock keeps two runs from fetching at once. What is cached is used without asking
-//! apt at all: which kernel is the newest of a series is only asked when none of the series is cached or when
-//! fetching is asked for.
+//! in one step, so it is whole or not there, but for the configuration, which may come later or not at all; a lock
+//! keeps two runs from fetching at once. What is cached is used without asking apt at all: which kernel is the newest
+//! of a series is only asked when none of the series is cached or when fetching is asked for.
 
 mod apt;
 mod pahole;
@@ -64,6 +64,8 @@ pub enum StoreError {
         "no package offers the source {package}. A kernel source tree that is already here can be given instead"
     )]
     NoSource { package: String },
+    #[error("the package {package} has the source of {offered} and not of {wanted}")]
+    OtherSource { package: String, offered: String, wanted: String },
     #[error("the package {package} is of no use: {reason}. {WAY_OUT}")]
     BadPackage { package: String, reason: String },
 }
@@ -153,6 +155,9 @@ impl Store {
     pub fn fetch(&self, wanted: &str, progress: &dyn Fn(&str)) -> Result<PathBuf, StoreError> {
         let name = parse(wanted)?;
         self.fetch_into_cache(wanted, &name, true, progress).or_else(|error| {
+            if matches!(error, StoreError::Cancelled) {
+                return Err(error);
+            }
             let known = newest(self.cached_known()?, &name);
             let Some((path, known)) = known.and_then(|known| Some((known.packaged.cached.clone()?, known)))
             else {
@@ -582,5 +587,10 @@ mod tests {
             drop(lock);
             waiting.join().unwrap().unwrap();
         });
+        // Whoever interrupts a fetch does not want what is there instead.
+        put(&first, "7.2.9+deb13-cloud-amd64", "7.2.9-1~bpo13+1");
+        let _lock = first.locked().unwrap();
+        let told = open().cancelled_by(&cancel).fetch("7.2", &|text| panic!("{text}"));
+        assert!(matches!(told, Err(StoreError::Cancelled)), "{told:?}");
     }
 }

@@ -1,6 +1,9 @@
 //! The packaged source of a kernel series: `linux-source-7.2`, kept in the cache as the tarball it holds.
 
-use super::{NEW, Note, Store, StoreError, io_error, parse, remove_leftovers, version};
+use super::{
+    NEW, Note, Store, StoreError, io_error, parse, remove_leftovers,
+    version::{self, Wanted},
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -8,9 +11,25 @@ use std::{
 
 impl Store {
     /// The tarball with the source of the series that `wanted` belongs to (`7.2` and `7.2.12`: 7.2), in the
-    /// version that the packages offer. From the cache if one is there, else fetched: some 150 MB.
+    /// version that the packages offer; an error if a version is wanted and that is another. From the cache if one is
+    /// there, else fetched: some 150 MB.
     pub fn source(&self, wanted: &str, progress: &dyn Fn(&str)) -> Result<PathBuf, StoreError> {
-        parse(wanted)?;
+        let name = parse(wanted)?;
+        let tarball = self.source_of_series(wanted, progress)?;
+        let note = fs::read(tarball.with_file_name("package.json")).unwrap_or_default();
+        let Ok(note) = serde_json::from_slice::<Note>(&note) else { return Ok(tarball) };
+        let offered = version::upstream(&note.package_version);
+        match name {
+            Wanted::Version(version) if version != offered => Err(StoreError::OtherSource {
+                package: note.package,
+                offered: offered.to_string(),
+                wanted: version,
+            }),
+            _ => Ok(tarball),
+        }
+    }
+
+    fn source_of_series(&self, wanted: &str, progress: &dyn Fn(&str)) -> Result<PathBuf, StoreError> {
         let series: Vec<&str> = wanted.splitn(3, '.').take(2).collect();
         let package = format!("linux-source-{}", series.join("."));
         let sources = self.root.join("sources");
@@ -89,6 +108,18 @@ mod tests {
         for wanted in ["7.2", "7.2.12"] {
             assert_eq!(store.source(wanted, &|_| {}).unwrap(), tarball);
         }
+        let note = Note {
+            package: "linux-source-7.2".into(),
+            package_version: "7.2.12-1~bpo13+1".into(),
+            size: None,
+        };
+        fs::write(folder.join("package.json"), serde_json::to_vec(&note).unwrap()).unwrap();
+        for wanted in ["7.2", "7.2.12"] {
+            assert_eq!(store.source(wanted, &|_| {}).unwrap(), tarball);
+        }
+        // One version is not given for another.
+        let error = store.source("7.2.13", &|_| {}).unwrap_err().to_string();
+        assert_eq!(error, "the package linux-source-7.2 has the source of 7.2.12 and not of 7.2.13");
         assert!(matches!(store.source("seven", &|_| {}), Err(StoreError::BadName { .. })));
     }
 }
