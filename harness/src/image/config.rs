@@ -11,6 +11,8 @@ use std::{
 
 /// Largest configuration, in bytes; that of a distribution has some 300 thousand.
 const LIMIT: u64 = 4 << 20;
+/// How many times the mark of the beginning is looked at.
+const TRIALS: usize = 16;
 /// What stands before and after the gzip file that the kernel's build puts into `.rodata`.
 const START: &[u8] = b"IKCFG_ST";
 const END: &[u8] = b"IKCFG_ED";
@@ -18,7 +20,7 @@ const END: &[u8] = b"IKCFG_ED";
 /// The configuration in a section's data.
 pub(super) fn inside(data: &[u8]) -> Option<Vec<u8>> {
     let mut rest = data;
-    loop {
+    for _ in 0..TRIALS {
         rest = rest.get(super::find(rest, START)? + START.len()..)?;
         // Code that looks for the marker has it too.
         let Some(end) = super::find(rest, END) else { continue };
@@ -29,6 +31,7 @@ pub(super) fn inside(data: &[u8]) -> Option<Vec<u8>> {
             return Some(text);
         }
     }
+    None
 }
 
 /// The configuration in a file beside the image, or in the folder where it was built.
@@ -101,6 +104,10 @@ mod tests {
             assert_eq!(inside(&data[..cut]), None, "cut at {cut}");
         }
         assert_eq!(inside(&[START, &packed("no configuration"), END].concat()), None);
+        // Each mark is followed to the end, so there is an end to that.
+        let marks = |count| [START.repeat(count), packed(TEXT), END.to_vec()].concat();
+        assert_eq!(inside(&marks(TRIALS)).as_deref(), Some(TEXT.as_bytes()));
+        assert_eq!(inside(&marks(TRIALS + 1)), None);
         let bomb = packed(&"CONFIG_X=y\n".repeat(1 << 20));
         assert_eq!(inside(&[START, &bomb, END].concat()), None);
     }
