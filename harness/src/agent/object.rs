@@ -56,7 +56,14 @@ type Reasons = BTreeMap<u32, String>;
 
 /// Opens the object. The error says why libbpf cannot.
 pub(super) fn open(request: &Request) -> Result<Opened, String> {
-    Ok(Opened { object: open_object(request)? })
+    let object = open_object(request)?;
+    let mut names = BTreeSet::new();
+    // The host tells them apart by their names.
+    let twice = object.programs().map(|program| program.name()).find(|name| !names.insert(name.clone()));
+    match twice {
+        Some(name) => Err(format!("it has two programs called `{name}`")),
+        None => Ok(Opened { object }),
+    }
 }
 
 fn open_object(request: &Request) -> Result<Object, String> {
@@ -428,4 +435,30 @@ fn exception_callbacks(object: &Object) -> HashMap<u32, String> {
         }
     }
     found
+}
+
+#[cfg(test)]
+#[path = "../../../tests/support/elf.rs"]
+mod elf;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_of_one_name_are_told() {
+        let open = |names: [&str; 2]| {
+            let mut file = elf::Elf::new(elf::BPF);
+            for (section, name) in ["socket", "xdp"].into_iter().zip(names) {
+                let section = file.section(section, elf::EXECUTABLE, vec![0x95, 0, 0, 0, 0, 0, 0, 0]);
+                file.function(name, section, 0, 8);
+            }
+            let (name, license) = ("a.o".into(), String::new());
+            let (only, skip, bytes) = (None, Vec::new(), file.bytes());
+            super::open(&Request { id: 0, name, license, only, skip, bytes })
+        };
+        assert_eq!(open(["one", "two"]).map(|opened| opened.program_names()).unwrap(), ["one", "two"]);
+        let told = open(["one", "one"]).err();
+        assert_eq!(told.as_deref(), Some("it has two programs called `one`"));
+    }
 }
