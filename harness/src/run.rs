@@ -146,6 +146,13 @@ pub enum Event {
         /// What became of the opening: never [`Outcome::Loaded`].
         outcome: Outcome,
     },
+    /// What the host had prepared of the object did not do for the guest's kernel, which prepares it now itself.
+    Unfit {
+        /// [`Object::name`].
+        object: String,
+        /// Why it did not.
+        reason: String,
+    },
     /// What became of a program. Sent once for every program wanted of an object that was opened.
     Program {
         /// [`Object::name`].

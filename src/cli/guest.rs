@@ -87,7 +87,7 @@ impl<'g> Guest<'g> {
         loop {
             match self.told.recv() {
                 Ok(Told::Event(event)) => match event {
-                    Event::Booted { .. } | Event::Opened { .. } => {}
+                    Event::Booted { .. } | Event::Opened { .. } | Event::Unfit { .. } => {}
                     Event::NotOpened { object, outcome } => {
                         answers.push(Answer { object, program: String::new(), outcome });
                     }

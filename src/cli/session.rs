@@ -215,6 +215,8 @@ impl Session {
                         task.expect(wanted.len());
                         ledger.opened(object, wanted);
                     }
+                    // What comes of it is the same.
+                    Event::Unfit { .. } => {}
                     Event::NotOpened { object, outcome } => {
                         if ledger.close(&object) {
                             task.expect(1);

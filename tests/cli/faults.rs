@@ -262,6 +262,30 @@ fn a_port_that_closes_in_the_middle_of_a_record_costs_one_program() {
     }
 }
 
+/// That the processor cannot run guests is only known from an image that starts without it.
+#[test]
+fn an_image_that_never_starts_says_nothing_of_the_machine() {
+    if fs::File::options().read(true).write(true).open("/dev/kvm").is_err() {
+        return eprintln!("SKIPPED: /dev/kvm cannot be opened here");
+    }
+    let place = Place::new();
+    let script = "[ \"$1\" = --version ] && echo 'QEMU emulator version 7.2.0' && exit 0\n\
+                  case \"$*\" in *tcg*) [ -e words ] && /bin/cat words >&0 && exec /bin/sleep 300;; esac; exit 0\n";
+    place.program("qemu-system-x86_64", script);
+    let auto = DIFF.join(" ").replace("--accel tcg", "--accel auto");
+    let auto: Vec<&str> = auto.split(' ').collect();
+    let kept = place.path("cache/livediff/accel.json");
+    place.run(&auto).exits(2).complains("did not start");
+    assert!(!kept.exists(), "{}", fs::read_to_string(&kept).unwrap());
+    fs::write(
+        place.path("words"),
+        [hello(), opened(&["one"]), told(0, &right()), frame(11, 0u32, "")].concat(),
+    )
+    .unwrap();
+    place.run(&auto).exits(0);
+    assert!(fs::read_to_string(&kept).unwrap().contains("\"kvm\":false"));
+}
+
 /// Of what the guest leaves out nothing is known: that is no difference, no answer, and no reason to forget anything.
 #[test]
 fn a_guest_that_leaves_a_program_out_decides_nothing() {

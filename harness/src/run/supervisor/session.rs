@@ -22,6 +22,8 @@ use std::{
 const WAITING_LIMIT: usize = 32 << 20;
 /// How many times the time allowed a program may take where the host leaves the guest too little processor time.
 const PATIENCE: u32 = 5;
+/// Bytes that are kept of a reason that a guest gives.
+pub(super) const WORDS_LIMIT: usize = 16 << 10;
 /// Bytes of an object that a program takes at least: its symbol and an instruction.
 const SMALLEST_PROGRAM: usize = 24 + 8;
 
@@ -279,6 +281,7 @@ impl Session {
             FromGuest::NotOpened { object, reason } => {
                 self.in_flight.remove(&Item { object, program: None });
                 let news = self.sent.remove(&object).is_some();
+                let reason = bounded(reason);
                 if news {
                     supervisor.blame(Item { object, program: None }, &|| Outcome::NotLoadable {
                         reason: reason.clone(),
@@ -308,7 +311,7 @@ impl Session {
                 prepared.maps = maps;
                 news
             }
-            FromGuest::Unfit { object, .. } => {
+            FromGuest::Unfit { object, reason } => {
                 // What the guest has to prepare anyhow cannot be handed back to it.
                 if supervisor.on_host(object).is_none() {
                     return false;
@@ -317,6 +320,10 @@ impl Session {
                 let Some((item, alone, _)) = self.sent.remove(&object) else { return false };
                 supervisor.set_prepared(object, Prepared::InGuest);
                 self.queue.push_front((item, alone));
+                if let Some(entry) = supervisor.entries.get(object as usize) {
+                    let (object, reason) = (entry.object.name.clone(), bounded(reason));
+                    supervisor.work.event(Event::Unfit { object, reason });
+                }
                 true
             }
             FromGuest::Answered { object, program, verdict, errno, truncated } => {
@@ -336,7 +343,7 @@ impl Session {
             }
             FromGuest::NotLoadable { object, program, reason } => {
                 self.in_flight.remove(&Item { object, program: Some(program) });
-                supervisor.settle(object, program, Outcome::NotLoadable { reason })
+                supervisor.settle(object, program, Outcome::NotLoadable { reason: bounded(reason) })
             }
             FromGuest::Finished { object } => {
                 let Some((item, ..)) = self.sent.remove(&object) else { return false };
@@ -375,6 +382,12 @@ impl Session {
 /// The text of a log; what is no UTF-8 in it is replaced.
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// The beginning of a guest's words that are kept for the report.
+fn bounded(mut words: String) -> String {
+    words.truncate(words.floor_char_boundary(WORDS_LIMIT));
+    words
 }
 
 /// Notes the programs of an object, the first time that they are told; true if it is.

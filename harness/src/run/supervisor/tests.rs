@@ -1,6 +1,10 @@
 //! The account, with agents that are threads of the test and die, hang or lie where they are told to.
 
-use super::{boot::RELEASE_LIMIT, session::Begun, *};
+use super::{
+    boot::RELEASE_LIMIT,
+    session::{Begun, WORDS_LIMIT},
+    *,
+};
 use crate::{
     protocol::{self, FromGuest, Plan, PlannedProgram, ToGuest, VERSION},
     run::{
@@ -29,6 +33,8 @@ enum Does {
     Hang,
     HangOnce,
     Forget,
+    /// At length.
+    Explain,
     Babble,
     /// What the host has prepared does not do.
     Refuse,
@@ -96,6 +102,11 @@ fn serve(mut port: UnixStream, faults: &Faults, once: &AtomicBool) -> std::io::R
                 Some(Does::Hang) => hang(),
                 Some(Does::HangOnce) if first() => hang(),
                 Some(Does::Forget) => continue,
+                Some(Does::Explain) => {
+                    let reason = "ä".repeat(1 << 20);
+                    protocol::write(&mut port, &FromGuest::NotLoadable { object, program, reason }, &[])?;
+                    continue;
+                }
                 Some(Does::Babble) => return port.write_all(&[0xff; 64]),
                 Some(Does::CutShort) => {
                     let mut frame = Vec::new();
@@ -206,14 +217,16 @@ fn what_the_host_has_prepared_is_not_prepared_in_the_guest() {
     let objects = || vec![a.clone(), b.clone(), Object { name: "c".into(), ..a.clone() }];
     let run = |faults: &[(&'static str, Does)]| {
         let report = run_prepared(objects(), &faults.iter().copied().collect(), Some(prepare));
-        assert!(report.result.is_ok(), "{:?}", report.result);
+        assert!(report.error.is_none(), "{:?}", report.error);
         report
     };
     let report = run(&[]);
     assert_eq!(outcomes(&report), "a0H a1H a2N b0H b1H b2N c0L c1L c2L ");
     assert!(report.restarts.is_empty());
     // The guest's kernel does not like it: the guest prepares it, and what is settled stays so.
-    assert_eq!(outcomes(&run(&[("a", Does::Refuse)])), "a0L a1L a2N b0H b1H b2N c0L c1L c2L ");
+    let refused = run(&[("a", Does::Refuse)]);
+    assert_eq!(outcomes(&refused), "a0L a1L a2N b0H b1H b2N c0L c1L c2L ");
+    assert_eq!(refused.unfit, ["a"]);
     // A program that kills the guest is tried again as the guest prepares it, and so is what needs the symbols of the
     // guest that died.
     let report = run(&[("a1", Does::Die)]);
@@ -223,13 +236,16 @@ fn what_the_host_has_prepared_is_not_prepared_in_the_guest() {
     assert!(report.restarts.len() >= 2);
 }
 
+#[derive(Default)]
 struct Report {
-    result: Result<(), RunError>,
+    error: Option<RunError>,
     /// Outcome by program, in one letter: loaded (here, or prepared by the host), not loadable, crashed, timeout, unknown.
     /// One letter per outcome.
     programs: BTreeMap<String, String>,
     /// The same of objects that were not opened.
     not_opened: Vec<String>,
+    /// Objects for which the host had prepared in vain.
+    unfit: Vec<String>,
     /// The reasons.
     restarts: Vec<String>,
 }
@@ -239,7 +255,10 @@ fn letter(outcome: &Outcome) -> char {
         // Only of what the host has prepared does this agent tell a map.
         Outcome::Loaded(both) if both.0.maps.iter().any(|map| map.name == "a map") => 'H',
         Outcome::Loaded(_) => 'L',
-        Outcome::NotLoadable { .. } => 'N',
+        Outcome::NotLoadable { reason } => {
+            assert!(reason.len() <= WORDS_LIMIT && !reason.is_empty());
+            'N'
+        }
         Outcome::Crashed { .. } => 'C',
         Outcome::Timeout { .. } => 'T',
         Outcome::Lost { .. } => 'U',
@@ -258,28 +277,28 @@ fn run_prepared(
 ) -> Report {
     let image = Image::for_tests();
     let options = Options { accel: Accel::Tcg, timeout: Duration::from_millis(300), ..Options::default() };
-    let mut report =
-        Report { result: Ok(()), programs: BTreeMap::new(), not_opened: Vec::new(), restarts: Vec::new() };
-    let Report { programs, not_opened, restarts, .. } = &mut report;
+    let mut report = Report::default();
+    let Report { programs, not_opened, unfit, restarts, .. } = &mut report;
     let mut sink = |event| match event {
         Event::Program { program, outcome, .. } => {
             programs.entry(program).or_default().push(letter(&outcome));
         }
         Event::NotOpened { object, outcome } => not_opened.push(format!("{object}{}", letter(&outcome))),
         Event::GuestRestarted { reason } => restarts.push(reason),
+        Event::Unfit { object, .. } => unfit.push(object),
         Event::Booted { .. } | Event::Opened { .. } => {}
     };
     let cancel = Cancel::new();
     let mut work = OneBatch { objects, sink: &mut sink };
     let mut supervisor = Supervisor::with_start(guests(faults), &image, &options, &cancel, &mut work);
     supervisor.preparers = prepare.map(Preparers::for_tests);
-    report.result = supervisor.run();
+    report.error = supervisor.run().err();
     report
 }
 
 fn run(faults: &[(&'static str, Does)]) -> Report {
     let report = run_with(objects(), &faults.iter().copied().collect());
-    assert!(report.result.is_ok(), "{:?}", report.result);
+    assert!(report.error.is_none(), "{:?}", report.error);
     report
 }
 
@@ -357,6 +376,11 @@ fn what_hangs_is_late() {
 #[test]
 fn of_a_program_without_a_result_nothing_is_known() {
     assert_eq!(outcomes(&run(&[("a1", Does::Forget)])), "a0L a1U a2L b0L b1L b2L ");
+}
+
+#[test]
+fn a_reason_is_kept_up_to_a_length() {
+    assert_eq!(outcomes(&run(&[("a1", Does::Explain)])), "a0L a1N a2L b0L b1L b2L ");
 }
 
 #[test]
@@ -589,7 +613,7 @@ impl Work for Batches {
                 assert!(before.is_none(), "a program came out twice");
             }
             Event::Booted { .. } | Event::GuestRestarted { .. } => self.guests += 1,
-            Event::Opened { .. } => {}
+            Event::Opened { .. } | Event::Unfit { .. } => {}
             Event::NotOpened { object, outcome } => panic!("{object}: {outcome:?}"),
         }
     }
