@@ -99,8 +99,6 @@ pub(super) struct Supervisor<'a> {
     restarts: usize,
     /// Guests in a row that died without a program to blame.
     idle_deaths: usize,
-    /// Some guest that is gone has done something: they do not die of whatever they are given.
-    of_use: bool,
     /// Who prepares objects on the host, if anybody does.
     preparers: Option<Preparers>,
     symbols: Symbols,
@@ -177,7 +175,6 @@ impl<'a> Supervisor<'a> {
             suspected: HashSet::new(),
             restarts: 0,
             idle_deaths: 0,
-            of_use: false,
             preparers: None,
             symbols: Symbols::Unknown,
             symbols_wanted: false,
@@ -232,19 +229,17 @@ impl<'a> Supervisor<'a> {
             let vm = self.boot()?;
             let reason = match self.session(vm)? {
                 End::Done => return Ok(()),
-                End::Died { reason, console, in_flight, unsent, idle } => {
+                End::Died { reason, console, in_flight, begun, unsent, idle } => {
                     self.idle_deaths = if idle { self.idle_deaths + 1 } else { 0 };
-                    self.of_use |= !idle;
                     let reason = match cause(&console) {
                         Some(line) => format!("{reason} ({line})"),
                         None => reason,
                     };
-                    let outcome = if self.of_use {
-                        Outcome::Crashed { console }
-                    } else {
-                        Outcome::Lost {
-                            reason: format!("no guest has begun with anything: {reason}\n{console}"),
-                        }
+                    // It may be too large for the guest, or the guest dies of whatever it is given.
+                    let lost = || format!("before the guest began with it, {reason}\n{console}");
+                    let outcome = match begun {
+                        true => Outcome::Crashed { console },
+                        false => Outcome::Lost { reason: lost() },
                     };
                     let reason = self.held_against(&reason, &in_flight, || outcome.clone());
                     self.suspects.extend(unsent);
@@ -252,7 +247,6 @@ impl<'a> Supervisor<'a> {
                 }
                 End::Late { console, late, unsent } => {
                     self.idle_deaths = 0;
-                    self.of_use = true;
                     let reason = format!("no result within {} s", self.timeout.as_secs_f32());
                     let reason =
                         self.held_against(&reason, &late, || Outcome::Timeout { console: console.clone() });

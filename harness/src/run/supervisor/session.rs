@@ -31,8 +31,9 @@ const SMALLEST_PROGRAM: usize = 24 + 8;
 pub(super) enum End {
     /// There is nothing left to do.
     Done,
-    /// The guest died while these were in flight, or on their way to it. `idle` if it had done nothing of use.
-    Died { reason: String, console: String, in_flight: Vec<Item>, unsent: Vec<Item>, idle: bool },
+    /// The guest died while these were in flight, or on their way to it if it had `begun` with none. `idle` if it had
+    /// done nothing of use.
+    Died { reason: String, console: String, in_flight: Vec<Item>, begun: bool, unsent: Vec<Item>, idle: bool },
     /// These took too long.
     Late { console: String, late: Vec<Item>, unsent: Vec<Item> },
 }
@@ -89,13 +90,13 @@ impl Supervisor<'_> {
             _ => ended,
         };
         let mut in_flight: Vec<Item> = session.in_flight.keys().copied().collect();
-        let idle = in_flight.is_empty() && !of_use_at_all;
-        if in_flight.is_empty() {
-            // It may be too large for the guest to take in.
+        let begun = !in_flight.is_empty();
+        if !begun {
             in_flight = session.sent.values().map(|(item, ..)| *item).collect();
             in_flight.sort();
         }
-        Ok(End::Died { reason: ended, console, in_flight, unsent: session.unsent(), idle })
+        let idle = !begun && !of_use_at_all;
+        Ok(End::Died { reason: ended, console, in_flight, begun, unsent: session.unsent(), idle })
     }
 }
 
