@@ -266,7 +266,7 @@ fn a_port_that_closes_in_the_middle_of_a_record_costs_one_program() {
 #[test]
 fn an_image_that_never_starts_says_nothing_of_the_machine() {
     if fs::File::options().read(true).write(true).open("/dev/kvm").is_err() {
-        return eprintln!("SKIPPED: /dev/kvm cannot be opened here");
+        return skipped("/dev/kvm cannot be opened here");
     }
     let place = Place::new();
     let script = "[ \"$1\" = --version ] && echo 'QEMU emulator version 7.2.0' && exit 0\n\

@@ -464,9 +464,12 @@ fn the_console_tells_what_ended_a_guest() {
 #[test]
 fn guests_that_die_of_nothing_are_given_up_and_every_program_reported() {
     let image = Image::for_tests();
-    let mut programs = Vec::new();
+    let (mut programs, mut last) = (Vec::new(), None);
     let mut sink = |event| match event {
-        Event::NotOpened { object, outcome } => programs.push(format!("{object}{}", letter(&outcome))),
+        Event::NotOpened { object, outcome } => {
+            programs.push(format!("{object}{}", letter(&outcome)));
+            last = Some(outcome);
+        }
         Event::Booted { .. } | Event::GuestRestarted { .. } => {}
         other => panic!("{other:?}"),
     };
@@ -479,9 +482,13 @@ fn guests_that_die_of_nothing_are_given_up_and_every_program_reported() {
         Ok(Vm::over(ours).unwrap())
     });
     let (options, cancel) = (Options { accel: Accel::Tcg, ..Options::default() }, Cancel::new());
-    let mut work = OneBatch { objects: objects(), sink: &mut sink };
+    let more = ["c", "d"].map(|name| Object { name: name.into(), ..objects()[0].clone() });
+    let mut work = OneBatch { objects: [objects(), more.to_vec()].concat(), sink: &mut sink };
     Supervisor::with_start(start, &image, &options, &cancel, &mut work).run().unwrap();
-    assert_eq!(programs, ["aU", "bU"]);
+    assert_eq!(programs, ["aU", "bU", "cU", "dU"]);
+    // The first two had their trial, each alone; of the others there was none any more.
+    let Some(Outcome::Lost { reason }) = last else { panic!("{last:?}") };
+    assert!(reason.contains("the guest had to be restarted 3 times"), "{reason}");
 }
 
 #[test]
