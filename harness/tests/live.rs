@@ -122,7 +122,8 @@ fn outcomes(image: &Image, objects: Vec<Object>, each: &mut dyn FnMut(&Event)) -
                 assert!(before.is_none(), "two outcomes for {object}/{program}");
             }
             Event::NotOpened { object, outcome } => panic!("{object}: {outcome:?}"),
-            Event::Booted { .. } | Event::Unfit { .. } | Event::GuestRestarted { .. } => {}
+            Event::GuestRestarted { reason } => eprint!("({reason}) "),
+            Event::Booted { .. } | Event::Unfit { .. } => {}
         }
     })
     .expect("a run");
@@ -171,7 +172,9 @@ fn host_and_guest_prepare_alike(image: &Image) {
             Event::NotOpened { object, outcome } => {
                 told.insert(object, format!("{outcome:?}"));
             }
-            Event::Booted { .. } | Event::GuestRestarted { .. } => {}
+            // By chance; what it costs is seen in the time.
+            Event::GuestRestarted { reason } => eprint!("({reason}) "),
+            Event::Booted { .. } => {}
         })
         .expect("a run");
         (told, on_host.len(), in_guest, unfit)
