@@ -81,8 +81,8 @@ pub enum FormatError {
         /// What the decompressor said.
         source: io::Error,
     },
-    /// The text would exceed [`MAX_JSON`].
-    #[error("the text is longer than {MAX_JSON} bytes, the most that a file of captures may hold")]
+    /// The text, or the file itself, would exceed [`MAX_JSON`].
+    #[error("longer than {MAX_JSON} bytes, the most that a file of captures may hold")]
     TooLong,
     /// The text is not the JSON of a capture.
     #[error("not the JSON of a capture: {0}")]
@@ -127,6 +127,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Capture>, FormatError> {
     let mut captures: Vec<Capture> = Vec::new();
     for capture in serde_json::Deserializer::from_slice(&json).into_iter() {
         captures.push(capture?);
+        // Not only at the end: what is too much should not take memory first.
         if captures.len() > MAX_CAPTURES {
             return Err(FormatError::TooMany);
         }
@@ -138,6 +139,9 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Capture>, FormatError> {
 /// What holds of the captures in a file.
 fn check(captures: &[Capture]) -> Result<(), FormatError> {
     let first = captures.first().ok_or(FormatError::Empty)?;
+    if captures.len() > MAX_CAPTURES {
+        return Err(FormatError::TooMany);
+    }
     for (at, capture) in captures.iter().enumerate() {
         if capture.loaded.insns.len() > MAX_INSNS {
             return Err(FormatError::TooManyInsns(capture.loaded.insns.len()));
@@ -153,13 +157,21 @@ fn check(captures: &[Capture]) -> Result<(), FormatError> {
     Ok(())
 }
 
-/// The bytes of a file of captures. The same captures give the same bytes.
+/// The bytes of a file of captures. The same captures give the same bytes. An error for what [`decode`] would not read.
 pub fn encode(captures: &[Capture]) -> Result<Vec<u8>, FormatError> {
+    encode_within(captures, MAX_JSON)
+}
+
+/// [`encode`], of at most `most` bytes of text.
+fn encode_within(captures: &[Capture], most: u64) -> Result<Vec<u8>, FormatError> {
     check(captures)?;
     let mut json = Vec::new();
     for capture in captures {
         serde_json::to_writer(&mut json, capture)?;
         json.push(b'\n');
+        if json.len() as u64 > most {
+            return Err(FormatError::TooLong);
+        }
     }
     compress(&json).map_err(|source| FormatError::Compression { at: 0, source })
 }
@@ -179,7 +191,10 @@ fn compress(json: &[u8]) -> io::Result<Vec<u8>> {
 pub fn read(path: &Path) -> Result<Vec<Capture>, FileError> {
     let io = |source| FileError::Io { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    fs::File::open(path).map_err(io)?.take(MAX_JSON).read_to_end(&mut bytes).map_err(io)?;
+    fs::File::open(path).map_err(io)?.take(MAX_JSON + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > MAX_JSON {
+        return Err(FileError::Format { path: path.to_owned(), source: FormatError::TooLong });
+    }
     decode(&bytes).map_err(|source| FileError::Format { path: path.to_owned(), source })
 }
 
@@ -377,6 +392,28 @@ mod tests {
         let bomb = framed(&vec![b' '; MAX_JSON as usize + 2]);
         assert!(bomb.len() < 1 << 20);
         assert!(matches!(decode(&bomb), Err(FormatError::TooLong)));
+    }
+
+    /// What is written can be read: what could not is an error when it is written.
+    #[test]
+    fn what_could_not_be_read_back_is_not_written() {
+        let captures = samples();
+        let long: u64 =
+            captures.iter().map(|capture| serde_json::to_string(capture).unwrap().len() as u64 + 1).sum();
+        assert_eq!(decode(&encode_within(&captures, long).unwrap()).unwrap(), captures);
+        assert!(matches!(encode_within(&captures, long - 1), Err(FormatError::TooLong)));
+        let kernel = |at: usize| Kernel { release: at.to_string(), ..sample().kernel };
+        let many: Vec<Capture> =
+            (0..=MAX_CAPTURES).map(|at| Capture { kernel: kernel(at), ..sample() }).collect();
+        assert!(matches!(encode(&many), Err(FormatError::TooMany)));
+        assert!(encode(&many[1..]).is_ok());
+
+        // A file with a hole: it takes no room on the disk.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long.capture");
+        fs::write(&path, encode(&captures).unwrap()).unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_len(MAX_JSON + 1).unwrap();
+        assert!(matches!(read(&path), Err(FileError::Format { source: FormatError::TooLong, .. })));
     }
 
     #[test]
