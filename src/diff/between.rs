@@ -19,8 +19,11 @@
 //! refused early    a section                                                           only_in_b
 //! a beginning      a section        the beginning is the same                          not_compared
 //!                                   it is not                                          as two sections
-//! no section in either                                                                 not_compared
+//! refused early    no section, and not refused early                                   changed
+//! no section in either, but for that                                                   not_compared
 //! ```
+//!
+//! A log that was interrupted is a beginning, whatever else is in it: what it lacks says nothing of the kernel.
 //!
 //! A refusal by the liveness analysis itself, with its message, is a section. What a guest could not load in one of
 //! the kernels has no words at all: [`alone`] is for that.
@@ -31,7 +34,7 @@ use super::{
     facts,
     heard::{Heard, Reach, without_btf_ids},
     interrupted, judge,
-    kind::{Change, Kind, What},
+    kind::Kind,
     lines::{Reader, Says},
     refusal,
 };
@@ -162,8 +165,7 @@ impl Between {
         }
         match &self.difference {
             Some(difference) => difference.facts.kinds.clone(),
-            // The same words, another end.
-            None => vec![Kind { what: What::Error, frame: None, change: Change::Changed, site: None }],
+            None => vec![Kind::END],
         }
     }
 }
@@ -262,8 +264,15 @@ pub fn between(a: &Side<'_>, b: &Side<'_>) -> Between {
         (Section(_), Refused(reason)) => Between::only_in(Class::OnlyInA, refused_by("B", b, reason)),
         (Refused(reason), Section(_)) => Between::only_in(Class::OnlyInB, refused_by("A", a, reason)),
         (Silent, Silent) => Between::not_compared(format!("each kernel {SILENT}")),
-        (Refused(reason), Silent) => not_compared(reason, SILENT),
-        (Silent, Refused(reason)) => not_compared(SILENT, reason),
+        // Only one of them takes the program as far as its analysis, though there is no section to show for it.
+        (Refused(reason), Silent) => {
+            let reason = format!("{}; B {SILENT}", refused_by("A", a, reason));
+            Between::without_texts(Class::Changed, Some(reason))
+        }
+        (Silent, Refused(reason)) => {
+            let reason = format!("A {SILENT}; {}", refused_by("B", b, reason));
+            Between::without_texts(Class::Changed, Some(reason))
+        }
         (Refused(reason), Beginning(_, cause)) => not_compared(reason, cause),
         (Beginning(_, cause), Refused(reason)) => not_compared(cause, reason),
         (Silent, Beginning(_, cause)) => not_compared(SILENT, cause),

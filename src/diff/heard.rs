@@ -36,10 +36,7 @@ impl<'l> Heard<'l> {
     /// Finds the section in `log`, the log of a program of `insns`.
     pub(super) fn new(log: &'l str, insns: &[Insn]) -> Heard<'l> {
         let without_statistics = strip_statistics(log);
-        // A log that lacks its `func#` lines is not mistaken for one without a section.
-        let begins =
-            |at: &usize| ["func#", "topo_order[", TABLE].iter().any(|start| log[*at..].starts_with(start));
-        let Some(start) = line_starts(log).find(begins) else {
+        let Some(start) = section_start(log) else {
             return Heard { text: Cow::Borrowed(""), reach: Reach::Nothing, log: without_statistics };
         };
         let section = &log[start..];
@@ -91,6 +88,18 @@ impl<'l> Heard<'l> {
     pub(super) fn very_last_words(&self) -> String {
         last_words(self.log)
     }
+}
+
+/// The log holds the section whole, to the end of the table.
+pub(super) fn has_table(log: &str, insns: &[Insn]) -> bool {
+    section_start(log).is_some_and(|start| table_end(&log[start..], insns).is_some())
+}
+
+/// Where the section begins. A log that lacks its `func#` lines is not mistaken for one without a section.
+fn section_start(log: &str) -> Option<usize> {
+    let begins =
+        |at: &usize| ["func#", "topo_order[", TABLE].iter().any(|start| log[*at..].starts_with(start));
+    line_starts(log).find(begins)
 }
 
 /// The last lines of `log` that are no part of the section's beginning, joined.
@@ -224,9 +233,11 @@ mod tests {
     fn a_cut_table_is_not_whole() {
         let log = "func#0 @0\ntopo_order[0] = main\nLive regs before insn:\n      0: .......... (95) exit\n";
         assert_eq!(Heard::new(log, &[EXIT]).reach, Reach::Table);
+        assert!(has_table(log, &[EXIT]));
         for end in log.find("Live").unwrap_or(0)..log.len() {
             let heard = Heard::new(&log[..end], &[EXIT]);
             assert_eq!(heard.reach, Reach::Liveness, "{:?}", &log[..end]);
+            assert!(!has_table(&log[..end], &[EXIT]));
         }
     }
 

@@ -21,6 +21,11 @@ pub struct Kind {
     pub site: Option<Site>,
 }
 
+impl Kind {
+    /// That of two sections with the same words of which one ends otherwise.
+    pub const END: Kind = Kind { what: What::Error, frame: None, change: Change::Changed, site: None };
+}
+
 /// What differs, in the order in which the section has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

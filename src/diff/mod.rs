@@ -8,13 +8,15 @@
 //! kernel printed                      model ends     outcome
 //! the whole table                     complete       the texts decide: match or mismatch
 //! the whole table                     failed         mismatch
+//! a beginning only (log cut, ENOMEM)  any            mismatch if the beginning differs, else not_loadable
 //! topo_order, but no whole table      in liveness    the texts up to the statistics decide: match or mismatch
 //! topo_order, but no whole table      otherwise      mismatch
 //! nothing of liveness, paths walked   any            mismatch
 //! nothing of liveness, and refused    any            rejected_early (but see below)
 //! nothing of liveness, not refused    any            mismatch
-//! a beginning only (log cut, ENOMEM)  any            mismatch if the beginning differs, else not_loadable
 //! ```
+//!
+//! Of two rows that fit, the upper one counts: what is missing of a log that was interrupted says nothing of the kernel.
 //!
 //! The first of liveness's own refusals, a recursive call, comes before `topo_order`: it is known by its message, or by
 //! the silence of a kernel that should have given it.
@@ -112,9 +114,7 @@ impl Comparison {
     /// The kind of discrepancy that shows first, of a mismatch: what a smaller program for the same cause keeps.
     pub fn kind(&self) -> Option<Kind> {
         let shown = self.difference.as_ref().and_then(|difference| difference.facts.kind());
-        // The same words, another end.
-        let end = Kind { what: What::Error, frame: None, change: Change::Changed, site: None };
-        (self.status == Status::Mismatch).then_some(shown.unwrap_or(end))
+        (self.status == Status::Mismatch).then_some(shown.unwrap_or(Kind::END))
     }
 
     /// The instruction at which the texts begin to differ.
@@ -202,6 +202,12 @@ pub fn compare(loaded: &Loaded, said: &Said, dialect: Dialect, section: &Section
             }
         }
     }
+}
+
+/// The kernel's section is whole, to the end of the table of live registers: the analysis completed, whatever the
+/// verifier did afterwards.
+pub fn table_is_whole(loaded: &Loaded, said: &Said) -> bool {
+    heard::has_table(&said.log, &loaded.insns)
 }
 
 /// Something other than the program ended the log before its table did.

@@ -174,6 +174,19 @@ fn a_walk_without_a_section_is_a_mismatch() {
     }
 }
 
+/// A log of which the beginning is missing shows the walk and no section, and does not accuse the kernel.
+#[test]
+fn an_interruption_counts_more_than_a_walk_without_a_section() {
+    let loaded = program();
+    let walk = "0: R1=ctx() R10=fp0\n0: (95) exit\n";
+    assert_eq!(status(&loaded, &said(Verdict::Rejected, 13, walk)), Status::Mismatch);
+    for errno in [4, 11, 12] {
+        assert_eq!(status(&loaded, &said(Verdict::Rejected, errno, walk)), Status::NotLoadable, "{errno}");
+    }
+    let cut = Said { truncated: true, ..said(Verdict::Rejected, 28, walk) };
+    assert_eq!(status(&loaded, &cut), Status::NotLoadable);
+}
+
 #[test]
 fn a_refusal_by_liveness_is_compared() {
     let loaded = recursive();

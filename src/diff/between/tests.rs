@@ -1,7 +1,8 @@
 use super::*;
-use crate::diff::{Frame, Site};
+use crate::diff::{Change, Frame, Site, What};
 use livediff_capture::{FuncInfo, Map};
 
+const V7_0: Dialect = Dialect::Dynamic7_0;
 const V7_1: Dialect = Dialect::V7_1;
 const V7_2: Dialect = Dialect::V7_2;
 
@@ -109,13 +110,13 @@ fn kernels_of_one_dialect_decide_without_the_model() {
 
 #[test]
 fn what_dialects_explain_is_no_difference() {
-    // 7.1 and 7.2 say different things of it: a call of a kernel function reads what r6 to r10 may point to in 7.1.
+    // 7.0 says nothing of the stack.
     let loaded = program(7);
-    let (said_a, said_b) = (said(&loaded, V7_1, "0x1"), said(&loaded, V7_2, "0x1"));
-    let both = |a: &Said, b: &Said| compare((&loaded, a, V7_1), (&loaded, b, V7_2));
-    let differs = said_a.log != said_b.log;
+    let (said_a, said_b) = (said(&loaded, V7_0, "0x1"), said(&loaded, V7_2, "0x1"));
+    let both = |a: &Said, b: &Said| compare((&loaded, a, V7_0), (&loaded, b, V7_2));
+    assert_ne!(said_a.log, said_b.log);
     let between = both(&said_a, &said_b);
-    assert_eq!(between.class, if differs { Class::Explained } else { Class::Same }, "{between:#?}");
+    assert_eq!((between.class, between.as_model), (Class::Explained, Some([true; 2])), "{between:#?}");
     // Where a kernel differs from its own model, it is told which.
     let said_c = altered(&said_b, "      9: .1........ (79)", "      9: .12....... (79)");
     let between = both(&said_a, &said_c);
@@ -144,6 +145,33 @@ fn a_program_that_one_kernel_refuses_is_its_own_class() {
         let between = compare((&loaded, &whole, V7_2), (&loaded, &silent, V7_2));
         assert_eq!(between.class, Class::Changed, "{between:?}");
         assert_eq!(compare((&loaded, &silent, V7_2), (&loaded, &silent, V7_2)).class, Class::NotCompared);
+        // Nor do two kernels do the same of which one refused it.
+        let between = compare((&loaded, &refused, V7_2), (&loaded, &silent, V7_2));
+        assert_eq!((between.class, between.kind()), (Class::Changed, Some(Kind::END)), "{between:?}");
+        assert_eq!(
+            between.reason.as_deref(),
+            Some(
+                "A refuses it before its liveness analysis: R11 is invalid (EINVAL); B did not refuse the program, and \
+                 its log holds no liveness section"
+            )
+        );
+        assert_eq!(compare((&loaded, &silent, V7_2), (&loaded, &refused, V7_2)).class, Class::Changed);
+    }
+}
+
+/// A log of which the beginning is missing shows the walk and no section, and does not accuse the kernel.
+#[test]
+fn an_interruption_counts_more_than_a_walk_without_a_section() {
+    let loaded = program(7);
+    let whole = said(&loaded, V7_2, "0x1");
+    let walk = "0: R1=ctx() R10=fp0\n0: (95) exit\n";
+    assert_eq!(compare((&loaded, &whole, V7_2), (&loaded, &rejected(13, walk), V7_2)).class, Class::Changed);
+    let interrupted = [4, 11, 12].map(|errno| rejected(errno, walk));
+    for said in interrupted.into_iter().chain([Said { truncated: true, ..rejected(28, walk) }]) {
+        for (a, b) in [(&whole, &said), (&said, &whole), (&rejected(22, "R11 is invalid\n"), &said)] {
+            let between = compare((&loaded, a, V7_2), (&loaded, b, V7_2));
+            assert_eq!(between.class, Class::NotCompared, "{between:?}");
+        }
     }
 }
 
