@@ -5,6 +5,7 @@
 //! reason, and the totals.
 
 use super::{
+    junit::case_of,
     qualified,
     terminal::{ADDED, DIM, HEADING, REMOVED, STATUS, counted, printable, some_of, style, unified},
 };
@@ -406,7 +407,7 @@ pub fn to_junit(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn case(row: &Row) -> quick_junit::TestCase {
-    use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
+    use quick_junit::{NonSuccessKind, TestCaseStatus};
     let (between, class) = (&row.between, row.between.class);
     let mut status = match class {
         _ if class.is_difference() => TestCaseStatus::non_success(NonSuccessKind::Failure),
@@ -421,10 +422,7 @@ fn case(row: &Row) -> quick_junit::TestCase {
             status.set_description(format!("{}\n{}", difference.place, difference.unified));
         }
     }
-    let name = if row.program.is_empty() { "(object)" } else { row.program.as_str() };
-    let mut case = TestCase::new(name, status);
-    case.set_classname(row.object.as_str());
-    case
+    case_of(&row.object, &row.program, status)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The report as JUnit XML: a suite for each kernel and object, a case for each program. A mismatch is a failure, a
-//! guest that died or hung an error, and what was not compared is skipped with its reason.
+//! guest that died or hung an error, and what was not compared is skipped with its reason. So is a kernel that no
+//! program was run in.
 
 use super::{KernelRun, Row};
 use crate::diff::Status;
@@ -10,6 +11,13 @@ use std::io;
 pub fn to_junit(kernels: &[KernelRun], out: &mut dyn io::Write) -> io::Result<()> {
     let mut report = Report::new("livediff");
     for kernel in kernels {
+        if kernel.rows.is_empty() {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message("no program was run in it");
+            let mut suite = TestSuite::new(kernel.name.as_str());
+            suite.add_test_case(TestCase::new("(kernel)", status));
+            report.add_test_suite(suite);
+        }
         for rows in kernel.rows.chunk_by(|a, b| a.object == b.object) {
             let Some(first) = rows.first() else { continue };
             let mut suite = TestSuite::new(format!("{}: {}", kernel.name, first.object));
@@ -23,6 +31,14 @@ pub fn to_junit(kernels: &[KernelRun], out: &mut dyn io::Write) -> io::Result<()
         }
     }
     report.serialize(out).map_err(io::Error::other)
+}
+
+/// The case of a program; `program` is empty for an object that could not be opened.
+pub(super) fn case_of(object: &str, program: &str, status: TestCaseStatus) -> TestCase {
+    let name = if program.is_empty() { "(object)" } else { program };
+    let mut case = TestCase::new(name, status);
+    case.set_classname(object);
+    case
 }
 
 fn case(row: &Row) -> TestCase {
@@ -46,10 +62,7 @@ fn case(row: &Row) -> TestCase {
             }
         }
     }
-    let name = if row.program.is_empty() { "(object)" } else { row.program.as_str() };
-    let mut case = TestCase::new(name, status);
-    case.set_classname(row.object.as_str());
-    case
+    case_of(&row.object, &row.program, status)
 }
 
 #[cfg(test)]
@@ -72,14 +85,16 @@ mod tests {
         rows.push(row("b.o", Status::Match));
         let kernel = KernelRun { name: "7.2".into(), rows, ..KernelRun::default() };
         let mut bytes = Vec::new();
-        to_junit(&[kernel], &mut bytes).unwrap();
+        let none = KernelRun { name: "7.3".into(), ..KernelRun::default() };
+        to_junit(&[kernel, none], &mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         assert!(
-            text.contains(r#"<testsuites name="livediff" tests="7" skipped="2" failures="1" errors="2""#),
+            text.contains(r#"<testsuites name="livediff" tests="8" skipped="3" failures="1" errors="2""#),
             "{text}"
         );
-        assert_eq!(text.matches("<testsuite ").count(), 2, "{text}");
-        assert_eq!(text.matches("<skipped ").count(), 2, "{text}");
+        assert_eq!(text.matches("<testsuite ").count(), 3, "{text}");
+        assert_eq!(text.matches("<skipped ").count(), 3, "{text}");
+        assert!(text.contains("<testsuite name=\"7.3\""), "{text}");
         assert!(text.contains(r#"name="p&lt;&amp;&gt;""#), "{text}");
     }
 }
