@@ -149,6 +149,8 @@ fn mismatches(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
 /// The programs that do not end alike in all kernels, those that differ alike together.
 fn differing(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
     let mut programs: BTreeMap<String, Vec<Option<Status>>> = BTreeMap::new();
+    // A kernel that had no turn differs from the others in that, and the table shows it.
+    let kernels: Vec<&KernelRun> = kernels.iter().filter(|kernel| !kernel.rows.is_empty()).collect();
     for (at, kernel) in kernels.iter().enumerate() {
         for row in &kernel.rows {
             let statuses = programs.entry(row.name()).or_insert_with(|| vec![None; kernels.len()]);
@@ -241,7 +243,8 @@ fn table(out: &mut dyn Write, kernels: &[KernelRun]) -> io::Result<()> {
     writeln!(out, "{HEADING:#}")?;
     for kernel in kernels {
         let totals = Totals::of([kernel]);
-        let (release, dialect, accel) = (printable(&kernel.release), dialect(kernel), &kernel.accel);
+        let accel = if kernel.accel.is_empty() { "-" } else { &kernel.accel };
+        let (release, dialect) = (printable(&kernel.release), dialect(kernel));
         write!(out, "{release:<width$}  {dialect:<dialects$}  {accel:<6}")?;
         for status in Status::ALL {
             let count = totals.count(status);
@@ -394,6 +397,11 @@ kernel  dialect"
         assert!(text.contains("    2 not_loadable: why\n      [6.18] a.o/q\n"), "{text}");
         assert!(text.contains("7.3     7.2*  "), "{text}");
         assert!(text.contains("* forced with --dialect"), "{text}");
+        // One that was not run is in the table, and no reason to list every program.
+        kernels[1].rows.clear();
+        let text = plain(|out| summary(out, &kernels[..2], Duration::ZERO));
+        assert!(!text.contains("Not alike"), "{text}");
+        assert!(text.contains("\n7.2     7.2      -            0 "), "{text}");
         let same = plain(|out| summary(out, &kernels[..1], Duration::ZERO));
         assert!(!same.contains("Not alike"), "{same}");
     }
