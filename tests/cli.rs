@@ -166,7 +166,9 @@ fn captures_that_match_exit_0() {
     assert_eq!(programs[1]["insns"], 13);
     assert!(fs::read_to_string(folder.path().join("out.xml")).unwrap().contains("tests=\"3\""));
 
-    livediff(folder.path(), &["diff", "--replay", ".", "--strict"]).exits(2);
+    livediff(folder.path(), &["diff", "--replay", ".", "--strict"])
+        .exits(2)
+        .complains("--strict: 1 program not compared");
     livediff(folder.path(), &["diff", "--replay", ".", "--strict", "--filter", "*/one"]).exits(0);
     // A report on standard output is alone there.
     let done =
@@ -192,6 +194,57 @@ fn captures_of_several_kernels_are_compared_each() {
     let count = |at: usize| json["kernels"][at]["programs"].as_array().unwrap().len();
     assert_eq!((json["totals"]["match"].as_u64(), json["totals"]["mismatch"].as_u64()), (Some(2), Some(1)));
     assert_eq!((count(0), count(1)), (2, 1));
+}
+
+/// Nobody could tell which of them counts, and the report would have a program twice.
+#[test]
+fn two_captures_of_one_program_and_kernel_exit_2() {
+    let folder = folder();
+    for place in ["x", "y"] {
+        put_match(&folder.path().join(place), "one");
+    }
+    put_match(&folder.path().join("y"), "two");
+    let one = |place: &str| format!("{place}/7.2.12+test/stack/spill.bpf.o/one.capture");
+    let diff = |args: &[&str]| livediff(folder.path(), &[&["diff", "--replay"], args].concat());
+    for paths in [["x", "y"], ["y", "x"]] {
+        diff(&[&paths[..], &["--json", "out.json"]].concat())
+            .exits(2)
+            .complains("two captures of stack/spill.bpf.o/one from kernel 7.2.12+test: ")
+            .complains(&format!("{} and {}", one("x"), one("y")))
+            .says("2 programs: 2 match");
+        let json: Value = serde_json::from_slice(&fs::read(folder.path().join("out.json")).unwrap()).unwrap();
+        assert!(json["incomplete"].as_str().is_some_and(|why| why.contains("two captures")), "{json}");
+    }
+    diff(&["x", "y", "--filter", "*/two"]).exits(0);
+    // One that is wrong is found whichever of them it is, and what cannot be read is told beside it.
+    let wrong = log_of(&section().text.replace("func#1", "func#7"));
+    put(&folder.path().join("y"), &capture("three", Verdict::Accepted, 0, wrong));
+    fs::write(folder.path().join("y/cut.capture"), "livediff capture 2\n").unwrap();
+    diff(&["x", "y"]).exits(1).complains("two captures of").complains("captures could not be read");
+}
+
+/// What a file holds beside a capture that cannot be judged is judged.
+#[test]
+fn a_dialect_that_is_not_known_costs_its_own_capture_only() {
+    let folder = folder();
+    let text = section().text;
+    for (section, status) in [(text.clone(), 2), (text.replace("func#1", "func#7"), 1)] {
+        let good = capture("one", Verdict::Accepted, 0, log_of(&section));
+        let of = |release: &str, dialect: &str| Capture {
+            kernel: Kernel { release: release.into(), dialect: dialect.into(), dialect_forced: false },
+            ..good.clone()
+        };
+        file::write(
+            &folder.path().join("one.capture"),
+            &[good.clone(), of("9.9", "9.9"), of("7.2.13", "7.2")],
+        )
+        .unwrap();
+        livediff(folder.path(), &["diff", "--replay", "."])
+            .exits(status)
+            .says("recorded for dialect `9.9`")
+            .says("2 programs: ")
+            .complains("1 of 1 captures could not be read");
+    }
 }
 
 #[test]
@@ -363,6 +416,9 @@ fn without_qemu_the_recorded_captures_are_compared() {
     let image = folder.path().join("bzImage");
     fs::write(&image, b"no kernel").unwrap();
     livediff(folder.path(), &["diff", "corpus", "--kernel", "bzImage"]).exits(2);
+    // Nor is any under --strict.
+    let done = livediff(folder.path(), &["diff", "--strict"]).exits(2).complains("qemu-system-x86");
+    assert!(!done.stdout.contains("match"), "{}", done.stdout);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use super::{
     build,
     exit::Exit,
     kernels::{self, Kernel, Wanted},
-    output::Output,
-    say, say_error,
+    output::{Output, tell},
+    say_error,
     words::{self, Word, Words},
 };
 use anyhow::{Context, Result, bail};
@@ -66,14 +66,14 @@ pub(crate) fn run(flags: StepFlags) -> Exit {
     let cancel = OnceLock::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| judge(&flags, &cancel)));
     if cancel.get().is_some_and(Cancel::is_cancelled) {
-        say("interrupted: git bisect ends here");
+        tell("interrupted: git bisect ends here");
         return Exit::Interrupted;
     }
     match outcome {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) => {
             say_error(&error);
-            say("this commit cannot be judged");
+            tell("this commit cannot be judged");
             Exit::Untestable
         }
         // The message is there already.
@@ -110,7 +110,7 @@ fn judge(flags: &StepFlags, cancelled: &OnceLock<Cancel>) -> Result<Exit> {
     let words = gather_one(&session, &kernel, &objects, &output)?;
 
     if let (Some(wanted), Some(name)) = (&against, &flags.against) {
-        let reference = Kernel::open(wanted, dialect, &|what| anstream::eprintln!("{}", printable(what)))
+        let reference = Kernel::open(wanted, dialect, &|what| tell(printable(what)))
             .and_then(|kernel| gather_one(&session, &kernel, &objects, &output))
             .with_context(|| format!("the kernel to judge by, {name}"))?;
         let rows = words::pair(&session.pool, &reference, &words);
@@ -162,7 +162,7 @@ fn as_the_model(rows: &[Row], words: &Words) -> Alike {
 fn verdict(alike: Alike, bad: &str, compared: usize, all: usize) -> Result<Exit> {
     match alike {
         Alike::No => {
-            anstream::eprintln!("bad: {}", printable(bad));
+            tell(format_args!("bad: {}", printable(bad)));
             Ok(Exit::Discrepancy)
         }
         Alike::Unknown(why) => bail!("{why}"),
@@ -170,7 +170,7 @@ fn verdict(alike: Alike, bad: &str, compared: usize, all: usize) -> Result<Exit>
             bail!("nothing could be compared: none of {}", counted(all, "program"))
         }
         Alike::Yes => {
-            anstream::eprintln!("good: no discrepancy in {}", counted(compared, "program"));
+            tell(format_args!("good: no discrepancy in {}", counted(compared, "program")));
             Ok(Exit::Clean)
         }
     }

@@ -1,6 +1,6 @@
 //! `livediff kernel build`: a kernel from source.
 
-use super::{exit::Exit, flags::BuildFlags, interrupt};
+use super::{exit::Exit, flags::BuildFlags, interrupt, output::tell};
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use livediff::report::terminal::printable;
@@ -25,7 +25,7 @@ pub(crate) fn run(flags: BuildFlags) -> Result<Exit> {
     let request = Request { source, patches: flags.patches, jobs, name: flags.name };
 
     let built = with_progress(&request, &interrupt::cancel())?;
-    anstream::eprintln!("Linux {}, built", printable(&built.release));
+    tell(format_args!("Linux {}, built", printable(&built.release)));
     writeln!(anstream::stdout(), "{}", built.image.display())?;
     Ok(Exit::Clean)
 }
@@ -38,7 +38,7 @@ pub(super) fn with_progress(request: &Request, cancel: &Cancel) -> Result<Built,
     bar.enable_steady_tick(Duration::from_millis(120));
     let built = build::build(request, cancel, &|step| match step {
         // Where there is no terminal, lines.
-        Step::Note(text) if bar.is_hidden() => anstream::eprintln!("{}", printable(text)),
+        Step::Note(text) if bar.is_hidden() => tell(printable(text)),
         Step::Note(text) => {
             bar.set_message(printable(text).to_string());
             bar.set_prefix(String::new());

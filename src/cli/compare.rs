@@ -5,10 +5,11 @@ use super::{
     flags::LiveFlags,
     inputs::Inputs,
     kernels::{self, Kernel},
+    origins::Origins,
     output::{self, Output},
     session::{Go, Session},
     sources::Sources,
-    verdict::{REPLAY, ReportFlags, complain},
+    verdict::{REPLAY, ReportFlags, complain, tell_interrupted},
     words::{self, Word, Words},
 };
 use anyhow::{Context, Result, anyhow, bail};
@@ -34,6 +35,8 @@ use std::{
 const CORPUS: &str = "corpus";
 
 #[derive(Debug, Args)]
+// It has no parts.
+#[command(mut_arg("shard", |flag| flag.hide(true)), mut_arg("costs", |flag| flag.hide(true)))]
 #[command(after_help = "\
 Every program is in one class:
   same                both kernels say the same, kernel addresses and BTF ids of kernel functions apart
@@ -69,7 +72,8 @@ pub(crate) struct CompareFlags {
 }
 
 /// Compares, prints and reports.
-pub(crate) fn run(flags: CompareFlags) -> Result<Exit> {
+pub(crate) fn run(mut flags: CompareFlags) -> Result<Exit> {
+    flags.live.shard.refuse("compare")?;
     flags.reports.check()?;
     let started = Instant::now();
     let output = Output::new(flags.reports.on_stdout());
@@ -79,7 +83,7 @@ pub(crate) fn run(flags: CompareFlags) -> Result<Exit> {
         _ => bail!("no PATH given, and there is no folder {CORPUS}/ here; name objects or folders"),
     };
     let sources = Sources::default();
-    let (report, ended_by, session) = if flags.replay {
+    let (mut report, ended_by, session) = if flags.replay {
         let (session, words) = replayed(&flags, &paths, &output)?;
         let [a, b] = words;
         (report(&session, a, b, None, &sources), None, session)
@@ -87,6 +91,10 @@ pub(crate) fn run(flags: CompareFlags) -> Result<Exit> {
         live(&flags, &paths, &output, &sources)?
     };
 
+    let interrupted = session.cancel.is_cancelled();
+    if interrupted {
+        report.incomplete = Some("the run was interrupted".to_owned());
+    }
     if !report.rows.is_empty() {
         output.print(|out| between::to_terminal(&report, started.elapsed(), out));
     }
@@ -100,32 +108,34 @@ pub(crate) fn run(flags: CompareFlags) -> Result<Exit> {
     let sarif =
         sarif.map(|path| output::write_report(path, |out| sarif::between_to_sarif(&report, sources, out)));
     output::all_written([json, junit, html, sarif].into_iter().flatten(), report.differences() > 0)?;
-    exit(&report, ended_by, session.cancel.is_cancelled(), flags.strict)
+    exit(&report, ended_by, interrupted, flags.strict)
 }
 
 /// The exit status, with what keeps it from 0 told.
 fn exit(report: &Report, ended_by: Option<anyhow::Error>, interrupted: bool, strict: bool) -> Result<Exit> {
     let (compared, differences) = (report.compared(), report.differences());
+    let not_compared = report.rows.len() - compared;
     if interrupted {
-        anstream::eprintln!("interrupted: the totals are those of the part that was done");
+        tell_interrupted(!report.rows.is_empty());
     } else if let Some(error) = ended_by {
         if differences == 0 {
             return Err(error);
         }
         complain(&error);
+    } else if let Some(why) = &report.incomplete {
+        complain(&anyhow!("not every program had its turn: {why}"));
     } else if compared == 0 {
         return Err(match report.rows.len() {
             0 => anyhow!("no program matches --filter: nothing was compared"),
             count => anyhow!("nothing was compared: {} could not be", counted(count, "program")),
         });
     }
+    if strict && not_compared > 0 {
+        complain(&anyhow!("--strict: {} not compared", counted(not_compared, "program")));
+    }
     Ok(if differences > 0 {
         Exit::Discrepancy
-    } else if interrupted
-        || report.incomplete.is_some()
-        || compared == 0
-        || strict && compared < report.rows.len()
-    {
+    } else if report.incomplete.is_some() || compared == 0 || strict && not_compared > 0 {
         Exit::Error
     } else {
         Exit::Clean
@@ -152,7 +162,7 @@ fn live(
     output: &Output,
     sources: &Sources,
 ) -> Result<(Report, Option<anyhow::Error>, Session)> {
-    let mut session = Session::new(&flags.live)?;
+    let session = Session::new(&flags.live)?;
     if session.kernels.len() != 2 {
         bail!(
             "compare takes two kernels, A and B: --kernel A --kernel B; {} named",
@@ -177,7 +187,6 @@ fn live(
     if !inputs.captures.is_empty() {
         bail!("{}: a capture; --replay compares captures", inputs.captures[0].display());
     }
-    session.deal(&inputs.objects, []);
     kernels::check(&session.kernels)?;
     let kernels: Vec<Kernel> = {
         let task = output.task("kernels");
@@ -197,7 +206,7 @@ fn live(
     for (kernel, done) in kernels.iter().zip(finished) {
         let Some(done) = done else {
             incomplete.get_or_insert_with(|| format!("kernel {} was not begun", kernel.name));
-            words.push(Words::default());
+            words.push(Words::none(kernel));
             continue;
         };
         let (mut said, ran) = done?;
@@ -222,7 +231,8 @@ fn live(
         }
     }
     // Of a kernel that had no turn nothing is known: no program is there in one only.
-    let report = if ended_by.is_some() && (a.programs.is_empty() || b.programs.is_empty()) {
+    let stopped = ended_by.is_some() || session.cancel.is_cancelled();
+    let report = if stopped && (a.programs.is_empty() || b.programs.is_empty()) {
         Report { kernels: [a.kernel, b.kernel], rows: Vec::new(), incomplete }
     } else {
         report(&session, a, b, incomplete, sources)
@@ -261,9 +271,6 @@ fn replayed(flags: &CompareFlags, paths: &[PathBuf], output: &Output) -> Result<
     // The names are those of releases, and no kernel that could be run.
     let live = LiveFlags { kernels: Vec::new(), ..flags.live.clone() };
     let session = Session::new(&live)?;
-    if session.is_sharded() {
-        bail!("--shard deals out what is run, and with --replay nothing is");
-    }
     let task = output.task("reading captures");
     let words = match (flags.live.kernels.as_slice(), paths) {
         ([a, b], paths) => [side(&session, paths, Some(a))?, side(&session, paths, Some(b))?],
@@ -293,7 +300,11 @@ fn side(session: &Session, paths: &[PathBuf], wanted: Option<&str>) -> Result<Wo
     let mut words = Words::default();
     let mut releases = BTreeSet::new();
     let mut others = BTreeSet::new();
+    let mut origins = Origins::default();
     for path in &files {
+        if session.cancel.is_cancelled() {
+            bail!("interrupted: nothing was compared");
+        }
         for capture in file::read(path)? {
             if !session.filter.matches(&capture.object, &capture.program) {
                 continue;
@@ -320,9 +331,11 @@ fn side(session: &Session, paths: &[PathBuf], wanted: Option<&str>) -> Result<Wo
                 accel: REPLAY.to_owned(),
             };
             let name = (capture.object.clone(), capture.program.clone());
+            origins.add(name.clone(), kernel, path);
             words.programs.insert(name, Word::captured(capture, dialect)?);
         }
     }
+    origins.check()?;
     let list =
         |names: &mut dyn Iterator<Item = &String>| names.map(String::as_str).collect::<Vec<_>>().join(", ");
     match releases.len() {

@@ -1,5 +1,6 @@
 //! `livediff corpus`: get programs to compare from elsewhere.
 
+use super::output::tell;
 use super::{
     exit::Exit,
     flags::{CorpusCommand, CorpusFlags, ImportCommand},
@@ -52,7 +53,7 @@ fn carve(paths: &[PathBuf], output: &Path) -> Result<Exit> {
     let mut complain = |text: String| {
         complaints += 1;
         if complaints <= NAMED {
-            anstream::eprintln!("{}", printable(&text));
+            tell(printable(&text));
         }
     };
     let summary = carve::carve(paths, output, &mut |note| match note {
@@ -67,7 +68,7 @@ fn carve(paths: &[PathBuf], output: &Path) -> Result<Exit> {
         Note::Skipped { file, reason } => complain(format!("{}: skipped: {reason}", file.display())),
     })?;
     if complaints > NAMED {
-        anstream::eprintln!("... and {} more", complaints - NAMED);
+        tell(format_args!("... and {} more", complaints - NAMED));
     }
     let mut text = format!("{} objects in {} files", summary.objects, summary.files);
     for (count, what) in [
@@ -81,7 +82,7 @@ fn carve(paths: &[PathBuf], output: &Path) -> Result<Exit> {
             text.push_str(&format!(", {count} {what}"));
         }
     }
-    anstream::eprintln!("{text}");
+    tell(text);
     if summary.objects == 0 {
         bail!(
             "no BPF object found; compressed files and packages have to be unpacked first (dpkg-deb -x, tar, zstd -d)"
@@ -140,7 +141,7 @@ fn import_selftests(
     flavors: Option<&str>,
     jobs: Option<u32>,
 ) -> Result<Exit> {
-    let progress = |what: &str| anstream::eprintln!("{what}");
+    let progress = |what: &str| tell(what);
     let wanted = Wanted::parse(kernel)?;
     let image = wanted.image(&progress).with_context(|| format!("kernel {kernel}"))?;
     if image.btf.is_empty() {

@@ -5,10 +5,12 @@ use super::{
     flags::DiffFlags,
     inputs::Inputs,
     kernels::{self, Kernel, Wanted},
+    origins::Origins,
     output::Output,
     session::{Finished, Go, Ran, Session},
-    shard::{self, Unit},
+    shard::{self, Share, Unit},
     sources::Sources,
+    targets,
     verdict::{self, REPLAY, ReportFlags},
 };
 use anyhow::{Context, Result, anyhow, bail};
@@ -22,7 +24,7 @@ use livediff::{
         terminal,
     },
 };
-use livediff_capture::{Capture, Loaded, Said, Verdict, file};
+use livediff_capture::{Capture, Loaded, Said, file};
 use livediff_harness::run::{self, RunError};
 use std::{
     collections::BTreeMap,
@@ -45,8 +47,8 @@ struct Config {
     /// The kernels were named, so that nothing may be put in their place.
     kernels_named: bool,
     strict: bool,
-    /// Verifications come to their end.
-    verdicts: bool,
+    /// The targets of `vmtest.toml` that cannot be run, each with the reason.
+    left_out: Vec<String>,
     reports: ReportFlags,
     /// How much is kept of what is drawn of programs, for a page.
     pictures: Kept,
@@ -101,8 +103,9 @@ impl Config {
                 "--kernel says which kernel to boot, and nothing is booted: captures are replayed as recorded"
             );
         }
+        let mut left_out = Vec::new();
         if !kernels_named && plan == Plan::Live {
-            session.kernels = Wanted::default()?;
+            (session.kernels, left_out) = Wanted::defaults()?;
         }
         let mut config = Config {
             session,
@@ -110,7 +113,7 @@ impl Config {
             plan,
             kernels_named,
             strict: flags.strict,
-            verdicts: flags.live.verdict,
+            left_out,
             reports: flags.reports,
             pictures: Kept::default(),
             sources: Sources::default(),
@@ -191,17 +194,23 @@ pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
         output.print(|out| terminal::summary(out, &kernels, started.elapsed()));
     }
     let interrupted = config.session.cancel.is_cancelled();
-    let incomplete = match &ended_by {
-        _ if interrupted => Some("the run was interrupted".to_owned()),
-        Some(error) => Some(format!("{error:#}")),
-        None => (!complete).then(|| "the guest did not report on every program".to_owned()),
+    let mut incomplete = match &ended_by {
+        _ if interrupted => vec!["the run was interrupted".to_owned()],
+        Some(error) => vec![format!("{error:#}")],
+        None if complete => Vec::new(),
+        None => vec!["the guest did not report on every program".to_owned()],
     };
+    if config.strict && !config.left_out.is_empty() {
+        incomplete.push(format!("--strict, and {} left out: {}", targets::FILE, config.left_out.join("; ")));
+    }
+    let incomplete = (!incomplete.is_empty()).then(|| incomplete.join("; "));
     let shard = config.session.filter.share().map(|share| share.described());
     let report = Report { kernels, shard, incomplete };
     config.reports.write(&report, &config.sources)?;
-    verdict::tell_github(&report, &output);
+    let exit = verdict::exit(&report, config.strict);
+    verdict::tell_github(&report, exit, &output);
     if interrupted {
-        anstream::eprintln!("interrupted: the totals are those of the part that was done");
+        verdict::tell_interrupted(totals.all() > 0);
     } else if let Some(error) = ended_by {
         // A discrepancy found before is still one, and the exit says so; the cause of the end is told in any case.
         let error = match totals.compared() {
@@ -212,22 +221,25 @@ pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
             return Err(error);
         }
         verdict::complain(&error);
-    } else if totals.compared() == 0 {
-        return Err(nothing_compared(&config, &totals));
+    } else {
+        if let Some(why) = &report.incomplete {
+            verdict::complain(&anyhow!("not every program had its turn: {why}"));
+        }
+        if totals.compared() == 0 {
+            return Err(nothing_compared(&config, &totals));
+        }
     }
-    Ok(verdict::exit(&report, config.strict))
+    verdict::explain(&report, config.strict);
+    Ok(exit)
 }
 
 fn nothing_compared(config: &Config, totals: &Totals) -> anyhow::Error {
-    let share = config.session.filter.share();
+    if let Some(why) = config.session.filter.share().and_then(Share::why_empty) {
+        return anyhow!(
+            "nothing was compared: {why} (the report is written all the same, for `livediff merge`)"
+        );
+    }
     match totals.all() {
-        0 if share.is_some_and(|share| share.is_empty()) => {
-            let shard = share.map(|share| share.shard().to_string()).unwrap_or_default();
-            anyhow!(
-                "part {shard} is empty, so that nothing was compared: there are fewer programs than parts (its report \
-                 is written all the same, for `livediff merge`)"
-            )
-        }
         0 => anyhow!("no program matches --filter: nothing was compared"),
         1 => anyhow!("nothing was compared: the only program could not be, for the reason given above"),
         count if config.inputs.objects.is_empty() && config.inputs.broken.len() == count => {
@@ -253,6 +265,9 @@ struct Run<'c> {
 impl Run<'_> {
     fn work(&mut self) -> Result<()> {
         let inputs = &self.config.inputs;
+        if let Some(share) = self.config.session.filter.share() {
+            self.say(format_args!("{}", share.announced()));
+        }
         match self.config.plan {
             Plan::Replay => {
                 self.say(format_args!("Replaying recorded captures; nothing is booted."));
@@ -295,6 +310,7 @@ impl Run<'_> {
             // Of several machines, all or none have to do so, and they know nothing of each other.
             Err(error)
                 if !self.config.kernels_named
+                    && !self.config.strict
                     && !session.is_sharded()
                     && !self.config.inputs.found_captures.is_empty() =>
             {
@@ -322,8 +338,9 @@ impl Run<'_> {
         });
         for (kernel, done) in kernels.iter().zip(finished) {
             let Some(done) = done else {
-                // Cancelled, or not worth a try: it had no turn.
+                // Cancelled, or not worth a try: it had no turn, and is not to be missed for that.
                 self.complete = false;
+                self.kernels.push(not_run(kernel));
                 continue;
             };
             let (run, ran) = done?;
@@ -358,39 +375,39 @@ impl Run<'_> {
         let task = output.task("replaying");
         task.expect(paths.len());
         let mut kernels: BTreeMap<(Dialect, String, String), KernelRun> = BTreeMap::new();
-        let unreadable = thread::scope(|threads| {
-            let (send, receive) = mpsc::channel();
+        let (unreadable, origins) = thread::scope(|threads| {
+            let (send, receive) = mpsc::channel::<Replayed<'_>>();
             let collector = threads.spawn(|| {
                 let mut unreadable = 0;
-                for outcome in receive {
+                let mut origins = Origins::default();
+                for Replayed { path, captures, error } in receive {
                     task.advance();
-                    let rows: Vec<(livediff_capture::Kernel, Dialect, Option<Row>)> = match outcome {
-                        Ok(rows) => rows,
-                        Err(error) => {
-                            unreadable += 1;
-                            let error = terminal::printable(&format!("{error:#}"));
-                            output.print(|out| writeln!(out, "{error}"));
-                            continue;
-                        }
-                    };
-                    for (kernel, dialect, row) in rows {
-                        let key = (dialect, kernel.release.clone(), kernel.dialect);
+                    if let Some(error) = error {
+                        unreadable += 1;
+                        let error = terminal::printable(&format!("{error:#}"));
+                        output.print(|out| writeln!(out, "{error}"));
+                    }
+                    for Judged { kernel, dialect, name, row } in captures {
+                        let key = (dialect, kernel.release.clone(), kernel.dialect.clone());
                         let run = kernels.entry(key).or_insert_with(|| KernelRun {
                             name: kernel.release.clone(),
-                            release: kernel.release,
+                            release: kernel.release.clone(),
                             dialect: dialect.to_string(),
                             dialect_forced: kernel.dialect_forced,
                             accel: REPLAY.into(),
                             rows: Vec::new(),
                         });
+                        let news = origins.add(name, &kernel, path);
                         let Some(row) = row else { continue };
                         if row.comparison.status != Status::Match {
                             output.print(|out| terminal::row(out, run, &row));
                         }
-                        run.rows.push(row);
+                        if news {
+                            run.rows.push(row);
+                        }
                     }
                 }
-                unreadable
+                (unreadable, origins)
             });
             config.session.pool.in_place_scope(|pool| {
                 for path in paths {
@@ -408,11 +425,28 @@ impl Run<'_> {
         })?;
         self.kernels.extend(kernels.into_values());
         // A capture that cannot be read has no program to be listed under, and must not go unnoticed.
-        if unreadable > 0 {
+        let unreadable =
+            (unreadable > 0).then(|| anyhow!("{unreadable} of {} captures could not be read", paths.len()));
+        for error in unreadable.into_iter().chain(origins.twice()) {
             self.complete = false;
-            self.ended_by = Some(anyhow!("{unreadable} of {} captures could not be read", paths.len()));
+            match &self.ended_by {
+                None => self.ended_by = Some(error),
+                // One decides what the run ends with; none is kept back.
+                Some(_) => verdict::complain(&error),
+            }
         }
         Ok(())
+    }
+}
+
+/// A kernel that no program has been run in.
+fn not_run(kernel: &Kernel) -> KernelRun {
+    KernelRun {
+        name: kernel.name.clone(),
+        release: kernel.image.release.clone(),
+        dialect: kernel.dialect.to_string(),
+        dialect_forced: kernel.forced.is_some(),
+        ..KernelRun::default()
     }
 }
 
@@ -423,13 +457,7 @@ fn one_kernel(
     kernel: &Kernel,
     options: &run::Options,
 ) -> Result<(KernelRun, Ran)> {
-    let mut run = KernelRun {
-        name: kernel.name.clone(),
-        release: kernel.image.release.clone(),
-        dialect: kernel.dialect.to_string(),
-        dialect_forced: kernel.forced.is_some(),
-        ..KernelRun::default()
-    };
+    let mut run = not_run(kernel);
     output.line(&terminal::printable(&format!(
         "Linux {} ({}): {}",
         run.release,
@@ -451,11 +479,6 @@ fn one_kernel(
             Ok(pair) => {
                 let mut row = judged(object, program, &pair.0, &pair.1, dialect);
                 config.draw(&mut row, &pair.0, &pair.1, dialect);
-                // Whether a verification that is to be stopped comes to its end before that is chance, and two runs
-                // would not report the same.
-                if !config.verdicts && row.comparison.status.is_compared() {
-                    row.verdict = Verdict::NotRun;
-                }
                 row
             }
             Err((status, reason)) => Row::not_loaded(&object, &program, status, reason),
@@ -486,12 +509,35 @@ fn one_kernel(
     Ok((run, ran))
 }
 
-/// The kernel of each capture in a file that is not filtered out, and its row, unless it is in another part.
-fn replayed(path: &Path, config: &Config) -> Result<Vec<(livediff_capture::Kernel, Dialect, Option<Row>)>> {
-    let mut rows = Vec::new();
+/// What came of a file of captures.
+struct Replayed<'p> {
+    path: &'p Path,
+    /// Those that are not filtered out and that this program knows the dialect of.
+    captures: Vec<Judged>,
+    /// What kept others from being judged.
+    error: Option<anyhow::Error>,
+}
+
+/// One capture.
+struct Judged {
+    kernel: livediff_capture::Kernel,
+    dialect: Dialect,
+    /// The object and the program.
+    name: (String, String),
+    /// Nothing where it is in another part.
+    row: Option<Row>,
+}
+
+/// Reads a file and judges what is in it.
+fn replayed<'p>(path: &'p Path, config: &Config) -> Replayed<'p> {
+    let mut replayed = Replayed { path, captures: Vec::new(), error: None };
     let filter = &config.session.filter;
     let ours = filter.share().is_none_or(|share| share.has(&unit_name(path), ""));
-    for Capture { object, program, mut kernel, loaded, said } in file::read(path)? {
+    let captures = match file::read(path) {
+        Ok(captures) => captures,
+        Err(error) => return Replayed { error: Some(error.into()), ..replayed },
+    };
+    for Capture { object, program, mut kernel, loaded, said } in captures {
         if !filter.matches(&object, &program) {
             continue;
         }
@@ -501,20 +547,26 @@ fn replayed(path: &Path, config: &Config) -> Result<Vec<(livediff_capture::Kerne
                 dialect
             }
             (None, Some(dialect)) => dialect,
-            (None, None) => bail!(
-                "{}: recorded for dialect `{}`, which this program does not know",
-                path.display(),
-                kernel.dialect
-            ),
+            (None, None) => {
+                replayed.error.get_or_insert_with(|| {
+                    anyhow!(
+                        "{}: recorded for dialect `{}`, which this program does not know",
+                        path.display(),
+                        kernel.dialect
+                    )
+                });
+                continue;
+            }
         };
+        let name = (object, program);
         let row = ours.then(|| {
-            let mut row = judged(object, program, &loaded, &said, dialect);
+            let mut row = judged(name.0.clone(), name.1.clone(), &loaded, &said, dialect);
             config.draw(&mut row, &loaded, &said, dialect);
             row
         });
-        rows.push((kernel, dialect, row));
+        replayed.captures.push(Judged { kernel, dialect, name, row });
     }
-    Ok(rows)
+    replayed
 }
 
 /// The row of a program that was loaded. A model that breaks down on a program costs that program only.

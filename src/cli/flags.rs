@@ -60,7 +60,8 @@ pub(crate) struct DiffFlags {
     #[arg(long)]
     pub(crate) replay: bool,
 
-    /// Count every program that was not compared as an error.
+    /// Count every program that was not compared as an error, and every target of vmtest.toml that was not run. Captures
+    /// never take a kernel's place.
     #[arg(long)]
     pub(crate) strict: bool,
 

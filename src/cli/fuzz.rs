@@ -7,7 +7,7 @@ use super::{
     inputs::ObjectFile,
     interrupt,
     kernels::{self, Kernel, Wanted},
-    output::{self, Output, Task},
+    output::{self, Output, Task, tell},
     reduce::{
         self,
         finding::{Finding, Found, Kind},
@@ -126,12 +126,12 @@ pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
     tally.tell(&output);
     let all_kept = fuzz.keep(&tally);
     if cancel.is_cancelled() {
-        anstream::eprintln!("interrupted: the totals are those of the part that was done");
+        tell("interrupted: the totals are those of the part that was done");
     } else if let Err(error) = ended {
         if tally.found.is_empty() {
             return Err(error);
         }
-        anstream::eprintln!("error: {}", printable_lines(&format!("{error:#}")));
+        tell(format_args!("error: {}", printable_lines(&format!("{error:#}"))));
     }
     match (tally.found.len(), tally.compared) {
         (1.., _) => Ok(Exit::Discrepancy),

@@ -3,6 +3,7 @@
 //! What takes long asks for [`cancel`] and ends in good order when it is used. Everything else ends at once, but never
 //! while it has a file half written.
 
+use super::output::tell;
 use anyhow::{Context, Result, bail};
 use livediff_harness::run::Cancel;
 use std::{
@@ -31,7 +32,7 @@ pub(crate) fn watch(status: u8) -> Result<()> {
         first.cancel();
         if !IN_GOOD_ORDER.load(Ordering::SeqCst) {
             let _whole = writing();
-            anstream::eprintln!("interrupted");
+            tell("interrupted");
             process::exit(status.into());
         }
     })

@@ -1,5 +1,6 @@
 //! `livediff kernel`: list, fetch, build and inspect kernels.
 
+use super::output::tell;
 use super::{
     build,
     exit::Exit,
@@ -18,7 +19,7 @@ use std::{collections::BTreeSet, io::Write};
 
 /// Does what the subcommand says.
 pub(crate) fn run(flags: KernelFlags) -> Result<Exit> {
-    let progress = |what: &str| anstream::eprintln!("{what}");
+    let progress = |what: &str| tell(what);
     let mut out = anstream::stdout();
     match flags.command {
         KernelCommand::List => list(&mut out)?,
@@ -70,7 +71,7 @@ fn list(out: &mut dyn Write) -> Result<()> {
         let (version, release, cached) = (&kernel.version, &kernel.release, cached.as_deref().unwrap_or("-"));
         writeln!(out, "{version:<12} {release:<32} {shown:<12} {cached}")?;
         if let Some(Err(error)) = dialect {
-            anstream::eprintln!("{}", printable(&format!("{release}: {error:#}")));
+            tell(printable(&format!("{release}: {error:#}")));
         }
     }
     Ok(())

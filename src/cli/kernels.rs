@@ -2,6 +2,7 @@
 
 use super::{
     interrupt,
+    output::tell,
     targets::{self, Target, Targets},
 };
 use anyhow::{Context, Result, bail};
@@ -115,7 +116,14 @@ impl Wanted {
     /// folder, but for those whose kernel is not there and cannot be fetched, which are complained about; else the
     /// packaged one of the default series.
     pub(crate) fn default() -> Result<Vec<Wanted>> {
-        let Some(targets) = Targets::read()? else { return Ok(vec![Wanted::Packaged(DEFAULT.into())]) };
+        Ok(Wanted::defaults()?.0)
+    }
+
+    /// [`Wanted::default`], and which targets are left out, each with the reason.
+    pub(crate) fn defaults() -> Result<(Vec<Wanted>, Vec<String>)> {
+        let Some(targets) = Targets::read()? else {
+            return Ok((vec![Wanted::Packaged(DEFAULT.into())], Vec::new()));
+        };
         let mut wanted = Vec::new();
         let mut missing = Vec::new();
         for target in targets.all()? {
@@ -131,10 +139,10 @@ impl Wanted {
                 missing.join("; ")
             );
         }
-        for missing in missing {
-            anstream::eprintln!("warning: {}: left out: {}", targets::FILE, printable(&missing));
+        for missing in &missing {
+            tell(format_args!("warning: {}: left out: {}", targets::FILE, printable(missing)));
         }
-        Ok(wanted)
+        Ok((wanted, missing))
     }
 }
 

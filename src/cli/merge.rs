@@ -55,11 +55,13 @@ pub(crate) fn run(flags: MergeFlags) -> Result<Exit> {
         output.print(|out| terminal::summary(out, &merged.kernels, started.elapsed()));
     }
     flags.reports.write(&merged, &Sources::default())?;
-    verdict::tell_github(&merged, &output);
+    let exit = verdict::exit(&merged, flags.strict);
+    verdict::tell_github(&merged, exit, &output);
     if let Some(why) = &merged.incomplete {
         verdict::complain(&anyhow::anyhow!("not every program had its turn: {why}"));
     } else if totals.compared() == 0 {
         bail!("nothing was compared, in any part");
     }
-    Ok(verdict::exit(&merged, flags.strict))
+    verdict::explain(&merged, flags.strict);
+    Ok(exit)
 }

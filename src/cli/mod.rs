@@ -16,6 +16,7 @@ mod interrupt;
 mod kernel;
 mod kernels;
 mod merge;
+mod origins;
 mod output;
 mod record;
 mod reduce;
@@ -29,7 +30,7 @@ mod words;
 use clap::Parser;
 use exit::Exit;
 use flags::{Command, Flags};
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 /// Parses the command line, does what it says, and turns the outcome into an exit status.
 pub(crate) fn main() -> ExitCode {
@@ -69,10 +70,5 @@ pub(crate) fn main() -> ExitCode {
 fn say_error(error: &anyhow::Error) {
     let label = anstyle::AnsiColor::Red.on_default().bold();
     let text = livediff::report::terminal::printable_lines(&format!("{error:#}"));
-    say(&format!("{label}error{label:#}: {text}"));
-}
-
-/// Says something on standard error. Where that is lost nobody can be told, and the exit status stays what it is.
-fn say(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    output::tell(format_args!("{label}error{label:#}: {text}"));
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use livediff::report::terminal::printable;
 use std::{
+    fmt::Display,
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -53,6 +54,11 @@ impl Output {
     }
 }
 
+/// Says something on standard error. Where that is closed or full, nobody can be told, and the exit status has to do.
+pub(crate) fn tell(text: impl Display) {
+    let _ = anstream::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
 /// What kept words from their reader, the first time.
 static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
 
@@ -65,8 +71,7 @@ pub(crate) fn judge(exit: Exit, unsaid: Exit) -> Exit {
     let lost = LOST.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(error) = lost.or_else(|| io::stdout().flush().err()) else { return exit };
     if error.kind() != io::ErrorKind::BrokenPipe {
-        // Where standard error is lost too, nobody can be told.
-        let _ = writeln!(anstream::stderr(), "error: the results could not be written out whole: {error}");
+        tell(format_args!("error: the results could not be written out whole: {error}"));
     }
     without_words(exit, unsaid, error.kind())
 }
@@ -99,7 +104,7 @@ impl Task {
     /// Says what takes long: on a terminal for the time that it takes, else as a line on standard error.
     pub(crate) fn notice(&self, what: &str) {
         if self.hidden {
-            anstream::eprintln!("{}", printable(what));
+            tell(printable(what));
         } else {
             self.doing(what);
         }

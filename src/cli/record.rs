@@ -5,7 +5,7 @@ use super::{
     flags::RecordFlags,
     inputs::Inputs,
     kernels::{self, Kernel, Wanted},
-    output::Output,
+    output::{Output, tell},
     session::{Finished, Go, Ran, Session},
 };
 use anyhow::{Context, Result, bail};
@@ -41,10 +41,16 @@ pub(crate) fn run(flags: RecordFlags) -> Result<Exit> {
         bail!("no BPF object in the given paths: nothing to record");
     }
     session.deal(&inputs.objects, []);
+    let output = Output::new(false);
+    if let Some(share) = session.filter.share() {
+        output.line(&share.announced());
+        if let Some(why) = share.why_empty() {
+            bail!("nothing was recorded: {why}");
+        }
+    }
     kernels::check(&session.kernels)?;
     std::fs::create_dir_all(&flags.output).with_context(|| format!("{}", flags.output.display()))?;
 
-    let output = Output::new(false);
     let kernels: Vec<Kernel> = {
         let task = output.task("kernels");
         let progress = |what: &str| task.notice(what);
@@ -76,7 +82,7 @@ pub(crate) fn run(flags: RecordFlags) -> Result<Exit> {
             let name = printable(&kernel.name);
             let what = counted(unwritten, "capture");
             let folder = flags.output.display();
-            anstream::eprintln!("error: kernel {name}: {what} could not be written to {folder}, see above");
+            tell(format_args!("error: kernel {name}: {what} could not be written to {folder}, see above"));
         }
         if let Some(error) = ran.ended_by {
             let error = anyhow::Error::new(error);

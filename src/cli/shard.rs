@@ -34,6 +34,33 @@ pub(crate) struct ShardFlags {
     pub(crate) costs: Option<PathBuf>,
 }
 
+impl ShardFlags {
+    /// For a subcommand whose reports cannot be put together: parts that are asked for are an error, and those of the
+    /// environment are not looked at.
+    pub(crate) fn refuse(&mut self, subcommand: &str) -> Result<()> {
+        if self.shard.is_some() || self.costs.is_some() {
+            bail!(
+                "`{subcommand}` does everything at once: there is no --shard and no --costs, because `livediff merge` \
+                 puts reports of `diff` together only"
+            );
+        }
+        self.shard = Some(Shard { index: 1, count: 1 });
+        Ok(())
+    }
+
+    /// The part that is wanted, and what parts are balanced by; nothing if everything is.
+    pub(crate) fn part(
+        &self,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<(Shard, Costs)>> {
+        let shard = Shard::find(self.shard, environment)?;
+        match (shard, self.costs.as_deref().map(Costs::read).transpose()?) {
+            (None, Some(_)) => bail!("--costs balances the parts of --shard, and there is no --shard"),
+            (shard, costs) => Ok(shard.map(|shard| (shard, costs.unwrap_or_default()))),
+        }
+    }
+}
+
 /// Which part of how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shard {
@@ -58,10 +85,7 @@ impl Shard {
     }
 
     /// What the flag says, else what the environment of a Kubernetes Indexed Job says, else none.
-    pub(crate) fn find(
-        flag: Option<Shard>,
-        environment: impl Fn(&str) -> Option<String>,
-    ) -> Result<Option<Shard>> {
+    fn find(flag: Option<Shard>, environment: impl Fn(&str) -> Option<String>) -> Result<Option<Shard>> {
         const INDEX: &str = "JOB_COMPLETION_INDEX";
         const COUNT: &str = "JOB_COMPLETIONS";
         let (index, count) = match (flag, environment(INDEX), environment(COUNT)) {
@@ -231,13 +255,20 @@ impl Share {
         }
     }
 
-    /// Whether this part has anything.
-    pub(crate) fn is_empty(&self) -> bool {
+    /// This part has nothing.
+    fn is_empty(&self) -> bool {
         self.units.keys().all(|unit| self.extent(unit) == Extent::Nothing)
     }
 
-    pub(crate) fn shard(&self) -> Shard {
-        self.shard
+    /// Why this part has nothing, if that is so and others have something.
+    pub(crate) fn why_empty(&self) -> Option<String> {
+        let why = || format!("part {} is empty: there are fewer programs than parts", self.shard);
+        (self.is_empty() && !self.units.is_empty()).then(why)
+    }
+
+    /// What people are told at the beginning, so that nobody takes a part for the whole.
+    pub(crate) fn announced(&self) -> String {
+        format!("Part {} of the programs; the others are for other machines.", self.shard)
     }
 }
 
@@ -399,6 +430,21 @@ mod tests {
         ] {
             assert!(find(None, index, count).is_err(), "{index:?} {count:?}");
         }
+    }
+
+    #[test]
+    fn who_has_no_parts_ignores_the_environment() {
+        // What Kubernetes sets in every Indexed Job.
+        let environment = |name: &str| (name == "JOB_COMPLETION_INDEX").then(|| "1".to_owned());
+        let mut flags = ShardFlags::default();
+        assert!(flags.part(environment).is_err());
+        flags.refuse("compare").unwrap();
+        assert_eq!(flags.part(environment).unwrap().map(|(shard, _)| shard.count), Some(1));
+        let asked = ShardFlags { shard: Some(Shard { index: 1, count: 2 }), ..ShardFlags::default() };
+        assert!(asked.clone().refuse("compare").is_err());
+        assert!(asked.part(environment).unwrap().is_some());
+        let mut costs = ShardFlags { costs: Some("costs.json".into()), ..ShardFlags::default() };
+        assert!(costs.refuse("compare").is_err());
     }
 
     fn unit(name: &str, sizes: &[u64]) -> Unit {

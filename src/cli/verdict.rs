@@ -2,7 +2,7 @@
 
 use super::{
     exit::Exit,
-    output::{self, Output},
+    output::{self, Output, tell},
     sources::Sources,
 };
 use anyhow::{Context, Result};
@@ -10,7 +10,7 @@ use clap::Args;
 use livediff::{
     diff::Status,
     report::{
-        self, Report, Totals, github, html, sarif,
+        self, KernelRun, Report, Totals, github, html, sarif,
         terminal::{counted, printable, printable_lines},
     },
 };
@@ -88,7 +88,7 @@ impl ReportFlags {
 
 /// Where GitHub Actions runs this: annotations, and the summary of the job. A part leaves both to `livediff merge`, or
 /// every difference would be shown twice.
-pub(crate) fn tell_github(report: &Report, output: &Output) {
+pub(crate) fn tell_github(report: &Report, exit: Exit, output: &Output) {
     if std::env::var_os("GITHUB_ACTIONS").is_none_or(|value| value != "true") || report.shard.is_some() {
         return;
     }
@@ -98,7 +98,12 @@ pub(crate) fn tell_github(report: &Report, output: &Output) {
         // Steps add to it.
         let file = fs::OpenOptions::new().create(true).append(true).open(&path);
         let mut file = file.with_context(|| path.display().to_string())?;
-        Ok(github::summary(report, &mut file)?)
+        let finding = match exit {
+            Exit::Discrepancy => github::Finding::Differences,
+            Exit::Clean => github::Finding::NoDifference,
+            Exit::Error | Exit::Untestable | Exit::Interrupted => github::Finding::Undecided,
+        };
+        Ok(github::summary(report, finding, &mut file)?)
     };
     if let Err(error) = write() {
         // The reports are written and the exit status is right: this is for looking at only.
@@ -106,25 +111,43 @@ pub(crate) fn tell_github(report: &Report, output: &Output) {
     }
 }
 
-/// The exit status of a report in which something was compared. A kernel that nothing was compared in is not covered by
-/// another's programs.
+/// The exit status of a report. A kernel that nothing was compared in is not covered by another's programs.
 pub(crate) fn exit(report: &Report, strict: bool) -> Exit {
-    let mut complete = report.incomplete.is_none();
-    for kernel in report.kernels.iter().filter(|kernel| kernel.accel != REPLAY) {
-        let totals = Totals::of([kernel]);
-        if totals.compared() == 0 {
-            complete = false;
-            anstream::eprintln!(
-                "error: kernel {}: nothing was compared in it ({})",
-                printable(&kernel.name),
-                counted(totals.all(), "program")
-            );
-        }
-    }
+    let complete = report.incomplete.is_none() && bare(report).next().is_none();
     Exit::of(&Totals::of(&report.kernels), complete, strict)
+}
+
+/// Says on standard error what keeps a report from being clean, beside discrepancies and what made it incomplete.
+pub(crate) fn explain(report: &Report, strict: bool) {
+    for kernel in bare(report) {
+        tell(format_args!(
+            "error: kernel {}: nothing was compared in it ({})",
+            printable(&kernel.name),
+            counted(kernel.rows.len(), "program")
+        ));
+    }
+    let not_compared = Totals::of(&report.kernels).not_compared();
+    if strict && not_compared > 0 {
+        tell(format_args!("error: --strict: {} not compared", counted(not_compared, "program")));
+    }
+}
+
+/// The kernels that were to be run and that nothing was compared in.
+fn bare(report: &Report) -> impl Iterator<Item = &KernelRun> {
+    let run = report.kernels.iter().filter(|kernel| kernel.accel != REPLAY);
+    run.filter(|kernel| Totals::of([*kernel]).compared() == 0)
+}
+
+/// Says that the run was interrupted; `done` if there are totals.
+pub(crate) fn tell_interrupted(done: bool) {
+    tell(if done {
+        "interrupted: the totals are those of the part that was done"
+    } else {
+        "interrupted: nothing was compared"
+    });
 }
 
 /// Says on standard error what kept a run from its end, where that does not decide the exit status.
 pub(crate) fn complain(error: &anyhow::Error) {
-    anstream::eprintln!("error: {}", printable_lines(&format!("{error:#}")));
+    tell(format_args!("error: {}", printable_lines(&format!("{error:#}"))));
 }

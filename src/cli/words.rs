@@ -142,16 +142,7 @@ pub(crate) fn gather(
     options: &run::Options,
     (output, task): (&Output, &Task),
 ) -> Result<(Words, Ran)> {
-    let mut words = Words {
-        kernel: between::Kernel {
-            name: kernel.name.clone(),
-            release: kernel.image.release.clone(),
-            dialect: kernel.dialect.id().to_owned(),
-            dialect_forced: kernel.forced.is_some(),
-            accel: String::new(),
-        },
-        programs: BTreeMap::new(),
-    };
+    let mut words = Words::none(kernel);
     let work = |finished: Finished| {
         let name = (finished.object.clone(), finished.program.clone());
         (name, Word::finished(finished, kernel.dialect))
@@ -175,6 +166,20 @@ pub(crate) fn add_broken(words: &mut Words, session: &Session, inputs: &Inputs) 
 }
 
 impl Words {
+    /// Those of a kernel that has not been run.
+    pub(crate) fn none(kernel: &Kernel) -> Words {
+        Words {
+            kernel: between::Kernel {
+                name: kernel.name.clone(),
+                release: kernel.image.release.clone(),
+                dialect: kernel.dialect.id().to_owned(),
+                dialect_forced: kernel.forced.is_some(),
+                accel: String::new(),
+            },
+            programs: BTreeMap::new(),
+        }
+    }
+
     /// Holds what the kernel said of every program against the model.
     pub(crate) fn judged(&self, pool: &ThreadPool) -> Vec<report::Row> {
         let mut rows: Vec<Option<report::Row>> = self.programs.iter().map(|_| None).collect();

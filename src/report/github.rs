@@ -83,17 +83,25 @@ fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// Writes the summary of a job: a table of the kernels, and one of what is wrong.
-pub fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let totals = Totals::of(&report.kernels);
-    let sign = if totals.count(Status::Mismatch) > 0 {
-        "differences found"
-    } else if totals.compared() == 0 || report.incomplete.is_some() {
-        "not decided"
-    } else {
-        "no difference"
+/// What a run has come to, as its exit status says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// At least one difference.
+    Differences,
+    /// None, and what was asked for was compared.
+    NoDifference,
+    /// None in what was compared, and that is not all that was asked for.
+    Undecided,
+}
+
+/// Writes the summary of a job: what it has come to, a table of the kernels, and one of what is wrong.
+pub fn summary(report: &Report, finding: Finding, out: &mut dyn Write) -> io::Result<()> {
+    let heading = match finding {
+        Finding::Differences => "differences found",
+        Finding::NoDifference => "no difference",
+        Finding::Undecided => "not decided",
     };
-    writeln!(out, "### livediff: {sign}\n")?;
+    writeln!(out, "### livediff: {heading}\n")?;
     if let Some(why) = &report.incomplete {
         writeln!(out, "Not every program had its turn: {}\n", markdown(why))?;
     }
@@ -235,17 +243,18 @@ mod tests {
             ])],
             ..Report::default()
         };
-        let shown = text(|out| summary(&report, out));
+        let shown = text(|out| summary(&report, Finding::Differences, out));
         assert!(shown.starts_with("### livediff: differences found\n\n| kernel |"), "{shown}");
         assert!(shown.contains("\n| 7.2 | 7.2.13 | 7.2 |  | 1 | 1 | 0 | 0 | 0 | 0 |\n"), "{shown}");
         let row = "\n| a.o/x\\|y&lt;b&gt;\\`z\\`\\\\n\\# q | 7.2 | mismatch | live registers, insn 2: \\(07\\) r1 %= 7 |\n";
         assert!(shown.contains(row), "{shown}");
         report.kernels[0].rows.remove(0);
-        assert!(text(|out| summary(&report, out)).starts_with("### livediff: no difference\n"));
+        let shown = text(|out| summary(&report, Finding::NoDifference, out));
+        assert!(shown.starts_with("### livediff: no difference\n"));
         report.incomplete = Some("interrupted".into());
-        assert!(text(|out| summary(&report, out)).starts_with("### livediff: not decided\n"));
-        report.kernels.clear();
-        report.incomplete = None;
-        assert!(text(|out| summary(&report, out)).starts_with("### livediff: not decided\n"));
+        let shown = text(|out| summary(&report, Finding::Undecided, out));
+        assert!(
+            shown.starts_with("### livediff: not decided\n\nNot every program had its turn: interrupted\n")
+        );
     }
 }

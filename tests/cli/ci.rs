@@ -72,12 +72,12 @@ fn a_part_says_which_it_is_and_an_empty_one_is_no_success() {
     };
     let shard = || serde_json::from_str::<Value>(&read(folder.path(), "out.json")).unwrap()["shard"].clone();
     let job = [("JOB_COMPLETION_INDEX", "1"), ("JOB_COMPLETIONS", "2")];
-    diff(&[], &job).exits(0).says("1 program: 1 match");
+    diff(&[], &job).exits(0).says("Part 2/2 of the programs").says("1 program: 1 match");
     assert_eq!((&shard()["index"], &shard()["count"]), (&2.into(), &2.into()));
     diff(&["--shard", "1/1"], &job).exits(0).says("2 programs: 2 match");
     assert_eq!((&shard()["index"], &shard()["count"]), (&1.into(), &1.into()));
-    diff(&[], &[]).exits(0);
-    assert!(shard().is_null());
+    let whole = diff(&[], &[]).exits(0);
+    assert!(shard().is_null() && !whole.stdout.contains("Part "), "{}", whole.stdout);
     diff(&[], &job[..1]).exits(2).complains("JOB_COMPLETIONS is not");
     diff(&["--shard", "3/2"], &[]).exits(2).complains("I is from 1 to 2");
     diff(&["--costs", "out.json"], &[]).exits(2).complains("there is no --shard");
@@ -112,6 +112,27 @@ fn what_a_part_did_not_come_to_is_not_done() {
         .exits(2)
         .complains("2.json: the run was interrupted")
         .says("2 programs: 2 match");
+}
+
+/// The heading says what the exit status says.
+#[test]
+fn the_summary_of_a_job_agrees_with_the_exit_status() {
+    let folder = folder();
+    put_match(folder.path(), "one");
+    put(folder.path(), &capture("early", Verdict::Rejected, 22, "func#0 @0\nunreachable insn 3\n".into()));
+    let there = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "summary.md")];
+    let heading = |args: &[&str], status: i32| {
+        let _ = fs::remove_file(folder.path().join("summary.md"));
+        livediff_with(folder.path(), args, &there).exits(status);
+        read(folder.path(), "summary.md").lines().next().unwrap_or_default().to_owned()
+    };
+    let diff = ["diff", "--replay", "."];
+    assert_eq!(heading(&diff, 0), "### livediff: no difference");
+    assert_eq!(heading(&[&diff[..], &["--strict"]].concat(), 2), "### livediff: not decided");
+    assert_eq!(heading(&[&diff[..], &["--filter", "*/early"]].concat(), 2), "### livediff: not decided");
+    livediff(folder.path(), &["diff", "--replay", ".", "--shard", "1/1", "--json", "part.json"]).exits(0);
+    assert_eq!(heading(&["merge", "part.json"], 0), "### livediff: no difference");
+    assert_eq!(heading(&["merge", "part.json", "--strict"], 2), "### livediff: not decided");
 }
 
 #[test]

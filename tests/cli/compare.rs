@@ -88,7 +88,7 @@ fn a_program_that_one_kernel_refuses_exits_1() {
     refused.kernel.release = A.into();
     put(folder.path(), &refused);
     compare(folder.path(), &[]).exits(0).says("Not compared\n    1 both refuse it");
-    compare(folder.path(), &["--strict"]).exits(2);
+    compare(folder.path(), &["--strict"]).exits(2).complains("--strict: 1 program not compared");
     compare(folder.path(), &["--filter", "*/two"]).exits(2).complains("nothing was compared");
 }
 
@@ -100,6 +100,43 @@ fn a_capture_that_is_missing_is_no_difference() {
     put(folder.path(), &from(B, "two", &section().text));
     compare(folder.path(), &[]).exits(0).says("1 A: there is nothing of this program from this kernel");
     compare(folder.path(), &["--strict"]).exits(2);
+}
+
+#[test]
+fn two_captures_of_one_program_and_kernel_exit_2() {
+    let folder = folder();
+    put(folder.path(), &from(A, "one", &section().text));
+    put(folder.path(), &from(B, "one", &section().text));
+    put(&folder.path().join("older"), &from(A, "one", &section().text.replace("func#1", "func#7")));
+    let again = folder.path().join("older/again.capture");
+    file::write(&again, &[from(B, "two", &section().text)]).unwrap();
+    compare(folder.path(), &[])
+        .exits(2)
+        .complains("two captures of stack/spill.bpf.o/one from kernel 7.2.12+test: ")
+        .complains("/7.2.12+test/stack/spill.bpf.o/one.capture and ./older/");
+    compare(folder.path(), &["--filter", "*/two"]).exits(2).complains("no capture is of a kernel 7.2.12");
+}
+
+/// The reports of parts could not be put together, and where every pod has a part's number, a part is not what is meant.
+#[test]
+fn there_are_no_parts() {
+    let folder = folder();
+    for program in ["one", "two", "three"] {
+        put(folder.path(), &from(A, program, &section().text));
+        put(folder.path(), &from(B, program, &section().text));
+    }
+    compare(folder.path(), &["--shard", "1/2"]).exits(2).complains("there is no --shard");
+    compare(folder.path(), &["--costs", "report.json"]).exits(2).complains("there is no --shard");
+    let args = ["compare", "--replay", A, B];
+    for environment in
+        [&[("JOB_COMPLETION_INDEX", "0")][..], &[("JOB_COMPLETION_INDEX", "0"), ("JOB_COMPLETIONS", "2")]]
+    {
+        livediff_with(folder.path(), &args, environment).exits(0).says("3 programs: 3 same");
+    }
+    let live = ["compare", "--kernel", "7.1", "--kernel", "7.2", "--shard", "1/2", "."];
+    livediff(folder.path(), &live).exits(2).complains("there is no --shard");
+    let help = livediff(folder.path(), &["compare", "--help"]).exits(0);
+    assert!(!help.stdout.contains("--shard") && !help.stdout.contains("--costs"), "{}", help.stdout);
 }
 
 #[test]

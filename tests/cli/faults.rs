@@ -412,9 +412,138 @@ fn reports_on_a_full_disk_are_errors() {
     assert!(fs::read_to_string(path.join("out.xml")).unwrap().contains("tests=\"1\""));
     put(path, &capture("two", Verdict::Accepted, 0, log_of(&section().text.replace("func#1", "func#7"))));
     diff(&full).exits(1).complains("the report cannot be written to /dev/full");
-    diff(&["--json", "out.json"]).exits(1);
-    let merged = livediff(path, &["merge", "out.json", "--json", "/dev/full"]);
-    assert_ne!(merged.status, Some(0), "{}", merged.stderr);
+    // Of a merge likewise.
+    let merge = || livediff(path, &["merge", "part.json", "--json", "/dev/full"]);
+    diff(&["--shard", "1/1", "--json", "part.json"]).exits(1);
+    merge().exits(1).complains("the report cannot be written to /dev/full");
+    diff(&["--filter", "*/one", "--shard", "1/1", "--json", "part.json"]).exits(0);
+    livediff(path, &["merge", "part.json"]).exits(0);
+    merge().exits(2).complains("the report cannot be written to /dev/full");
+}
+
+/// Where nobody hears the complaints, the exit status has to do.
+#[test]
+fn complaints_that_cannot_be_told_change_nothing() {
+    let place = Place::new();
+    put_match(&place.path("captures"), "one");
+    fs::write(place.path("vmtest.toml"), "[[target]]\nname = \"t\"\nkernel = \"none\"\n").unwrap();
+    let run = |args: &[&str]| {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = place.command(env!("CARGO_BIN_EXE_livediff"));
+        let status = command.args(args).stdout(Stdio::null()).stderr(full).status().unwrap();
+        status.code()
+    };
+    assert_eq!(run(&["diff", "--replay", "missing"]), Some(2));
+    assert_eq!(run(&["diff", "--replay", "captures"]), Some(0));
+    assert_eq!(run(&["diff", "a.o"]), Some(2));
+    assert_eq!(run(&["compare", "--replay", "captures"]), Some(2));
+    let bad = log_of(&section().text.replace("func#1", "func#7"));
+    put(&place.path("captures"), &capture("two", Verdict::Accepted, 0, bad));
+    fs::write(place.path("captures/cut.capture"), "livediff capture 2\n").unwrap();
+    assert_eq!(run(&["diff", "--replay", "captures"]), Some(1));
+}
+
+/// A verification is stopped where its section is whole, at which moment is chance; what ended before has its verdict.
+#[test]
+fn a_verdict_that_is_chance_is_not_told() {
+    let refused = {
+        let text = right();
+        let begun = &text[..text.find("subprog#1 callee:").unwrap()];
+        let log = format!("{begun}liveness analysis exceeded complexity limit (10001 calls)\n");
+        frame(5, (0u32, 1u32, crate::program::program(), Verdict::Rejected, 7i32, false), &log)
+    };
+    let words = [
+        hello(),
+        opened(&["one", "two"]),
+        told(0, &right()),
+        frame(3, (0u32, Some(1u32)), ""),
+        refused,
+        frame(11, 0u32, ""),
+    ];
+    let place = Place::with_guest(&words, "exec /bin/sleep 300");
+    let verdicts = || {
+        let json = place.json();
+        let programs = json["kernels"][0]["programs"].as_array().unwrap().clone();
+        programs.iter().map(|program| program["verdict"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    place.diff(&[]).done().exits(1);
+    assert_eq!(verdicts(), ["not_run", "rejected"]);
+    place.diff(&["--verdict"]).done().exits(1);
+    assert_eq!(verdicts(), ["accepted", "rejected"]);
+    let kernels = ["compare", "a.o", "--kernel", "kernel", "--kernel", "kernel", "--dialect", "7.2"];
+    place.run(&[&kernels[..], &["--accel", "tcg", "--json", "out.json"]].concat()).exits(0);
+    let programs = place.json()["programs"].clone();
+    assert_eq!(programs[0]["verdicts"], serde_json::json!(["not_run", "not_run"]));
+    assert_eq!(programs[1]["verdicts"], serde_json::json!(["rejected", "rejected"]));
+}
+
+/// What nobody asked for by name may be left out, and not under --strict.
+#[test]
+fn a_target_that_is_left_out_is_an_error_under_strict() {
+    let words = [hello(), opened(&["one"]), told(0, &right()), frame(11, 0u32, "")];
+    let place = Place::with_guest(&words, "exec /bin/sleep 300");
+    let target = |name: &str, kernel: &str| format!("[[target]]\nname = \"{name}\"\nkernel = \"{kernel}\"\n");
+    let targets = target("here", "kernel") + &target("gone", "built/gone/bzImage");
+    fs::write(place.path("vmtest.toml"), targets).unwrap();
+    let diff = |more: &[&str]| {
+        let args = ["diff", "a.o", "--dialect", "7.2", "--accel", "tcg", "--json", "out.json"];
+        place.run(&[&args[..], more].concat())
+    };
+    let warning =
+        "warning: vmtest.toml: left out: target gone: its kernel built/gone/bzImage has not been built";
+    diff(&[]).exits(0).complains(warning);
+    assert!(place.json()["incomplete"].is_null());
+    let why = "--strict, and vmtest.toml left out: target gone: ";
+    diff(&["--strict"]).exits(2).complains(why).says("1 program: 1 match");
+    assert!(place.json()["incomplete"].as_str().is_some_and(|told| told.starts_with(why)));
+    diff(&["--strict", "--kernel", "target:here"]).exits(0);
+    place.left_are_only(&["out.json", "vmtest.toml"]);
+}
+
+/// A kernel whose turn never came is in the reports, with nothing.
+#[test]
+fn kernels_without_a_turn_are_in_the_reports() {
+    let words = [hello(), opened(&["one", "two"]), told(0, &right()), frame(3, (0u32, Some(1u32)), "")];
+    let place = Place::with_guest(&words, "exec /bin/sleep 300");
+    fs::write(place.path("other"), elf::vmlinux("7.2.100-cloud-amd64")).unwrap();
+    let common = ["a.o", "--kernel", "kernel", "--kernel", "other", "--dialect", "7.2", "--accel", "tcg"];
+    let interrupted = |subcommand: &str| {
+        let _ = fs::remove_file(place.path("tmp-started"));
+        let reports = ["--jobs", "1", "--json", "out.json", "--junit", "out.xml"];
+        let running = place.spawn(&[&[subcommand][..], &common, &reports].concat());
+        running.wait_for("tmp-started");
+        thread::sleep(Duration::from_millis(700));
+        running.signal(Signal::SIGINT);
+        let done = running.done().exits(2);
+        assert_eq!(place.json()["incomplete"], "the run was interrupted", "{}", done.stderr);
+        done
+    };
+    let done = interrupted("diff").complains("interrupted: the totals are those of the part that was done");
+    let json = place.json();
+    assert_eq!(json["kernels"][0]["programs"].as_array().map(Vec::len), Some(2));
+    assert_eq!(json["kernels"][1]["release"], "7.2.100-cloud-amd64");
+    assert_eq!(json["kernels"][1]["programs"], serde_json::json!([]));
+    assert!(fs::read_to_string(place.path("out.xml")).unwrap().contains("<testsuite name=\"other\""));
+    done.says("\n7.2.100-cloud-amd64  7.2*     - ");
+    // What is held against nothing is not listed as if it differed.
+    let done = interrupted("compare").complains("interrupted: nothing was compared");
+    let json = place.json();
+    assert_eq!(json["kernels"][1]["release"], "7.2.100-cloud-amd64");
+    assert_eq!(json["programs"], serde_json::json!([]), "{}", done.stdout);
+    place.left_are_only(&["other", "out.json", "out.xml"]);
+}
+
+#[test]
+fn a_part_with_nothing_to_record_says_so() {
+    let words = [hello(), opened(&["one"]), told(0, &right()), frame(11, 0u32, "")];
+    let place = Place::with_guest(&words, "exec /bin/sleep 300");
+    let record = |shard: &str| {
+        let args =
+            ["record", "a.o", "--kernel", "kernel", "--dialect", "7.2", "--accel", "tcg", "-o", "captures"];
+        place.run(&[&args[..], &["--shard", shard]].concat())
+    };
+    record("1/2").exits(0).says("Part 1/2 of the programs").says("1 capture in captures");
+    record("2/2").exits(2).complains("nothing was recorded: part 2/2 is empty");
 }
 
 #[test]

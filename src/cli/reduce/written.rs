@@ -8,7 +8,7 @@ use crate::cli::{
     corpus::{self, Built},
     inputs::ObjectFile,
     kernels::Kernel,
-    output,
+    output::{self, tell},
 };
 use anyhow::{Context, Result, bail};
 use livediff::{
@@ -85,7 +85,7 @@ impl Run<'_> {
             source.display(),
             object.display()
         );
-        anstream::eprintln!("{}", printable(&text));
+        tell(printable(&text));
         Ok(shown)
     }
 
