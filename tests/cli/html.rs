@@ -46,7 +46,7 @@ fn the_page_holds_every_program_and_its_picture() {
     assert_eq!(done.stdout, page);
     livediff(folder.path(), &["diff", "--replay", ".", "--html", "-", "--json", "-"])
         .exits(2)
-        .complains("only one of --json, --junit and --html");
+        .complains("only one of --json, --junit, --html and --sarif");
     livediff(folder.path(), &["diff", "--replay", ".", "--html", "none/out.html"]).exits(2).complains("none");
 
     // Of merged parts there is the list without pictures, which the page says.
