@@ -1,8 +1,10 @@
 //! What the host makes of objects, held against what libbpf gave to a real kernel.
 //!
-//! Over the corpus this needs no kernel: programs that need one are listed. With `LIVEDIFF_CAPTURES` (a folder that
-//! `livediff record` wrote) and `LIVEDIFF_KERNEL` (the image of the same kernel), every capture there is held against
-//! the object that it names, and a table of what differs is printed.
+//! Over the corpus this runs no kernel. Without the types of one, the programs that use its functions cannot be told, and
+//! are listed; with those of the kernel that the captures are from, every program is what libbpf made of it, and what
+//! the model says of it what the kernel said. With `LIVEDIFF_CAPTURES` (a folder that `livediff record` wrote) and
+//! `LIVEDIFF_KERNEL` (the image of the same kernel), every capture there is held against the object that it names, and a
+//! table of what differs is printed.
 
 #[path = "support/elf.rs"]
 mod elf;
@@ -15,11 +17,12 @@ use files::files;
 use livediff::{
     Dialect,
     bpf::{Callable, btf::Btf},
+    diff::{self, Status},
     loader::{self, Kernel, Program},
     log,
 };
 use livediff_capture::{Capture, file};
-use livediff_harness::image::Image;
+use livediff_harness::{image::Image, packages::Store};
 use skipped::skipped;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -34,18 +37,6 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
     ("differs: expected_attach_type", &["corpus/helpers/attached.bpf.o/by_type_struct_ops"]),
     // A call of function 0 is one that no kernel has; without a kernel none is resolved.
     ("differs: kfuncs", &["corpus/kfuncs/kfunc.bpf.o/kfunc_id_zero"]),
-    // Jump tables.
-    (
-        "program: it refers to the section _, which aya-obj does not know",
-        &[
-            "corpus/cfg/gotox.bpf.o/gotox_in_subprogram",
-            "corpus/cfg/gotox.bpf.o/gotox_loop",
-            "corpus/cfg/gotox.bpf.o/gotox_one_target",
-            "corpus/cfg/gotox.bpf.o/gotox_two_tables",
-            "corpus/cfg/gotox.bpf.o/gotox_two_targets",
-            "corpus/cfg/gotox.bpf.o/gotox_unsorted_duplicates",
-        ],
-    ),
     // Functions and variables of the kernel.
     (
         "program: it uses _ of the kernel, so name a kernel with --kernel",
@@ -91,6 +82,9 @@ struct Table {
     insns_equal: usize,
     equal: usize,
     log_equal: usize,
+    /// Programs whose section a kernel printed, and those of which the host says the same as it.
+    analysed: usize,
+    as_kernel: usize,
     causes: BTreeMap<String, Vec<String>>,
 }
 
@@ -101,8 +95,8 @@ impl Table {
 
     fn print(&self) {
         println!(
-            "{} programs, instructions equal in {}, everything in {}, log section in {}",
-            self.programs, self.insns_equal, self.equal, self.log_equal
+            "{} programs, instructions equal in {}, everything in {}, log section in {}; what the kernel said in {} of {}",
+            self.programs, self.insns_equal, self.equal, self.log_equal, self.as_kernel, self.analysed
         );
         for (cause, programs) in &self.causes {
             let shown: Vec<&str> = programs.iter().take(3).map(String::as_str).collect();
@@ -138,6 +132,10 @@ fn table(
             loader::open(&capture.object, &bytes, kernel).map_err(|error| error.to_string())
         });
         table.programs += 1;
+        let dialect = Dialect::from_id(&capture.kernel.dialect).expect("a dialect");
+        let says = |loaded| diff::judge(loaded, &capture.said, dialect).status;
+        let analysed = says(&capture.loaded) == Status::Match;
+        table.analysed += usize::from(analysed);
         let program = match programs {
             Ok(programs) => programs.iter().find(|program| program.name == capture.program),
             Err(reason) => {
@@ -161,7 +159,11 @@ fn table(
         let differences = loader::differences(host, &capture.loaded);
         table.insns_equal += usize::from(!differences.iter().any(|difference| difference.is_of_insns()));
         table.equal += usize::from(differences.is_empty());
-        let dialect = Dialect::from_id(&capture.kernel.dialect).expect("a dialect");
+        let as_kernel = says(host) == Status::Match;
+        table.as_kernel += usize::from(as_kernel);
+        if as_kernel != analysed {
+            table.add("the kernel says something else".into(), &capture);
+        }
         let same = log::section(host, dialect).text == log::section(&capture.loaded, dialect).text;
         table.log_equal += usize::from(same);
         if !same {
@@ -197,6 +199,54 @@ fn the_host_loads_the_corpus_as_libbpf_does() {
     let new: Vec<_> = found.difference(&listed).collect();
     let gone: Vec<_> = listed.difference(&found).collect();
     assert!(new.is_empty() && gone.is_empty(), "not listed: {new:#?}\nlisted, but equal: {gone:#?}");
+    // All but those that use the kernel's functions and variables.
+    let unknown = EXCEPTIONS.iter().filter(|(cause, _)| cause.starts_with("program: "));
+    let unknown: usize = unknown.map(|(_, programs)| programs.len()).sum();
+    assert_eq!(table.as_kernel, table.analysed - unknown);
+}
+
+/// The image that `LIVEDIFF_KERNEL` names, or a cached one, of a kernel that the captures of the corpus are from.
+fn recorded_image(paths: &[PathBuf]) -> Option<Image> {
+    let recorded: BTreeSet<String> = paths
+        .iter()
+        .flat_map(|path| file::read(path).expect("captures"))
+        .map(|it| it.kernel.release)
+        .collect();
+    let images: Vec<PathBuf> = match std::env::var_os("LIVEDIFF_KERNEL") {
+        Some(image) => vec![image.into()],
+        None => {
+            let cached = Store::open().and_then(|store| store.cached()).unwrap_or_default();
+            let is_recorded = |version: &str| recorded.iter().any(|release| release.starts_with(version));
+            cached
+                .into_iter()
+                .filter(|kernel| is_recorded(&kernel.version))
+                .filter_map(|it| it.cached)
+                .collect()
+        }
+    };
+    let mut images = images.iter().map(|path| Image::open(path).expect("a kernel image"));
+    images.find(|image| recorded.contains(&image.release))
+}
+
+#[test]
+fn with_the_types_of_a_kernel_the_host_says_what_it_said() {
+    let paths = files(Path::new("corpus/captures"), file::EXTENSION);
+    let Some(image) = recorded_image(&paths) else {
+        skipped(
+            "the corpus was not opened with the types of a kernel that its captures are from. `livediff kernel fetch` \
+             one, or set LIVEDIFF_KERNEL.",
+        );
+        return;
+    };
+    let btf = Btf::parse(&image.btf).expect("its BTF");
+    let dialect = Dialect::detect(&btf).expect("its dialect");
+    let callable = Callable::new(&btf, dialect, &image.btf_ids);
+    let kernel = Kernel::new(&image.btf, &btf, &callable).expect("its types");
+    let table = table(&paths, Some(&kernel), &|of| of.release == image.release);
+    table.print();
+    assert!(table.programs >= 100, "only {} captures of {}", table.programs, image.release);
+    assert_eq!(table.causes, BTreeMap::new(), "not as Linux {} had it", image.release);
+    assert_eq!((table.equal, table.as_kernel), (table.programs, table.analysed));
 }
 
 /// What a program calls is looked up in the kernel that it is opened for: functions, and helpers that it lacks.

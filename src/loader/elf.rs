@@ -4,7 +4,7 @@
 //! anything after a `?`), or for one relocation that it cannot do. [`accepted`] gives sections names that it knows,
 //! and takes such relocations out of its sight; which they are, and why, stands in [`Facts`].
 
-use super::{OpenError, limits};
+use super::{OpenError, limits, tables};
 use crate::bpf::btf::{Btf, Kind};
 use object::{
     Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionIndex, SectionKind, SymbolFlags, SymbolKind,
@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub(super) enum Left {
     /// A reference to a symbol that the object does not define.
     Extern { name: String, weak: bool },
+    /// A reference to a jump table: where it begins in its section, and its bytes.
+    JumpTable { start: u64, size: u64 },
     /// Something else; why it is not done.
     Refused(String),
 }
@@ -146,6 +148,9 @@ fn left<'d>(file: &File<'d>, texts: &HashSet<SectionIndex>, symbol: &impl Object
     let data = [".data", ".rodata", ".bss"].iter().any(|prefix| section.starts_with(prefix));
     if data {
         return None;
+    }
+    if section == tables::SECTION {
+        return Some(Left::JumpTable { start: symbol.address(), size: symbol.size() });
     }
     if section == ".maps" || section == "maps" {
         let shared = symbol.kind() == SymbolKind::Section;

@@ -2,16 +2,17 @@
 //!
 //! aya-obj reads the object, relocates it against a kernel's types (CO-RE), and links programs with the functions that
 //! they call. Around it, this module does what aya-obj does not: calls and variables of the kernel (`__ksym`), the
-//! program types of all sections that libbpf knows, and the facts of maps as libbpf creates them.
+//! program types of all sections that libbpf knows, jump tables, exception callbacks that nothing calls, and the facts of
+//! maps as libbpf creates them.
 //!
 //! What cannot be had here is an error of the object ([`OpenError`]) or of one program ([`Program::loaded`]), never a
 //! guess:
 //! - the address of a kernel symbol without a type, and the kernel's configuration (`__kconfig`): only a running kernel
 //!   has them;
 //! - functions of kernel modules;
-//! - static maps, variables in an arena, jump tables, program arrays that name their programs, and CO-RE relocations
-//!   that ask whether types match: aya-obj does not know them;
-//! - exception callbacks that nothing calls: aya-obj does not link them;
+//! - static maps, variables in an arena, program arrays that name their programs, and CO-RE relocations that ask whether
+//!   types match: aya-obj does not know them;
+//! - exception callbacks that call other functions: they are linked here, because aya-obj leaves them out;
 //! - an extension of a program that is not in the same object.
 
 mod compare;
@@ -20,6 +21,7 @@ mod ext;
 mod limits;
 pub mod lines;
 mod sections;
+mod tables;
 
 pub use compare::{Difference, differences};
 
@@ -131,9 +133,24 @@ fn open_here(name: &str, bytes: &[u8], kernel: Option<&Kernel<'_>>) -> Result<Ve
     maps.sort_by(|(a, _), (b, _)| a.cmp(b));
     let numbered = || (0..).zip(&maps).map(|(number, (name, map))| (name.as_str(), number as RawFd, map));
     guarded(|| object.relocate_maps(numbered(), &texts)).map_err(OpenError::Aya)?;
-    let reasons = settle(&mut object, &facts, btf.as_ref(), kernel);
+    let (reasons, uses) = settle(&mut object, &facts, btf.as_ref(), kernel, maps.len());
+    let jump_tables = section(bytes, tables::SECTION)?.unwrap_or_default();
+    let callbacks = exception_callbacks(btf.as_ref());
+    let alone = link_callbacks(&object, &facts, &callbacks, &texts);
 
-    let mut opener = Opener { name, btf, facts, kernel, maps, reasons, linked: Vec::new() };
+    let mut opener = Opener {
+        name,
+        btf,
+        facts,
+        kernel,
+        maps,
+        reasons,
+        uses,
+        jump_tables,
+        callbacks,
+        alone,
+        linked: Vec::new(),
+    };
     let mut programs: Vec<(String, (usize, u64))> =
         object.programs.iter().map(|(name, program)| (name.clone(), program.function_key())).collect();
     programs.sort_by_key(|(_, key)| *key);
@@ -159,6 +176,56 @@ fn function(object: &aya_obj::Object, key: &(usize, u64)) -> Result<aya_obj::Fun
     object.functions.get(key).cloned().ok_or_else(|| "aya-obj lost it".to_owned())
 }
 
+/// By the type id of a function: the name in its `exception_callback:` tag.
+fn exception_callbacks(btf: Option<&Btf<'_>>) -> HashMap<u32, String> {
+    let tags = btf.into_iter().flat_map(Btf::types);
+    let tags = tags.filter(|ty| ty.kind == Kind::DeclTag && ty.component_idx() == Some(-1));
+    tags.filter_map(|tag| Some((tag.size_or_type, tag.name.strip_prefix("exception_callback:")?.to_owned())))
+        .collect()
+}
+
+/// The exception callbacks by themselves: each as if it were a program, or why it cannot be had. aya-obj gives a program
+/// the functions that an instruction of it refers to, and no instruction needs to refer to a callback.
+fn link_callbacks(
+    object: &aya_obj::Object,
+    facts: &Facts,
+    callbacks: &HashMap<u32, String>,
+    texts: &HashSet<usize>,
+) -> HashMap<String, Result<aya_obj::Function, String>> {
+    let names: HashSet<&String> = callbacks.values().collect();
+    let Some(model) = object.programs.values().next().filter(|_| !names.is_empty()) else {
+        return HashMap::new();
+    };
+    let found: Vec<_> = object
+        .functions
+        .iter()
+        .filter(|(key, function)| !facts.programs.contains_key(&key.0) && names.contains(&function.name))
+        .collect();
+    let mut alone = object.clone();
+    alone.programs = found
+        .iter()
+        .map(|((section_index, address), function)| {
+            let (section_index, address) = (*section_index, *address);
+            (function.name.clone(), aya_obj::Program { section_index, address, ..model.clone() })
+        })
+        .collect();
+    let linked = guarded(|| alone.relocate_calls(texts));
+    let found = found.into_iter().map(|(key, whole)| {
+        let one = linked.clone().map_err(|reason| format!("aya-obj cannot link it: {reason}"));
+        let one = one.and_then(|()| function(&alone, key)).and_then(|one| {
+            if one.instructions.len() == whole.instructions.len() {
+                return Ok(one);
+            }
+            Err(format!(
+                "its exception callback `{}` calls functions, with which it is not linked here",
+                one.name
+            ))
+        });
+        (whole.name.clone(), one)
+    });
+    found.collect()
+}
+
 fn section(bytes: &[u8], name: &str) -> Result<Option<Vec<u8>>, OpenError> {
     use object::{Object, ObjectSection};
     let file = object::File::parse(bytes).map_err(|error| OpenError::Elf(error.to_string()))?;
@@ -174,14 +241,16 @@ const UNSETTLED_OFF: i16 = 0x5eaf;
 /// What libbpf puts in place of a call of a weak function that the kernel does not have, plus the extern's number.
 const MISSING_KFUNC: i32 = 2_002_000_000;
 
-/// Does the relocations that aya-obj does not; marks the instructions of those that cannot be done, and returns why.
+/// Does the relocations that aya-obj does not; marks the instructions of those that cannot be done, and returns why, and
+/// the uses of jump tables, which are numbered after the `maps` maps.
 fn settle(
     object: &mut aya_obj::Object,
     facts: &Facts,
     btf: Option<&Btf<'_>>,
     kernel: Option<&Kernel<'_>>,
-) -> Vec<String> {
-    let mut reasons = Vec::new();
+    maps: usize,
+) -> (Vec<String>, Vec<tables::Use>) {
+    let (mut reasons, mut uses) = (Vec::new(), Vec::new());
     let mut symbols = Symbols { object: btf, kernel, known: HashMap::new() };
     for ((section, offset), left) in &facts.left {
         let function = object.functions.range_mut((*section, 0)..=(*section, *offset)).next_back();
@@ -193,6 +262,12 @@ fn settle(
         };
         let outcome = match left {
             Left::Refused(reason) => Err(reason.clone()),
+            Left::JumpTable { start, size } => {
+                let insn = offset / 8;
+                let number = maps.saturating_add(uses.len());
+                uses.push(tables::Use { start: *start, size: *size, insn });
+                settle_jump_table(insns, number)
+            }
             Left::Extern { name, weak } => settle_extern(insns, name, *weak, facts, &mut symbols),
         };
         if let (Err(reason), Some(first)) = (outcome, insns.first_mut()) {
@@ -202,7 +277,17 @@ fn settle(
             reasons.push(reason);
         }
     }
-    reasons
+    (reasons, uses)
+}
+
+/// Makes a load of a jump table's address one of the map with that number.
+fn settle_jump_table(insns: &mut [bpf_insn], number: usize) -> Result<(), String> {
+    let first = insns.first_mut().filter(|first| first.code == 0x18);
+    let first = first.ok_or("an instruction refers to a jump table and does not load its address")?;
+    first.set_src_reg(pseudo::MAP_VALUE);
+    first.off = 0;
+    first.imm = i32::try_from(number).map_err(|_| "too many uses of jump tables")?;
+    Ok(())
 }
 
 /// Finds symbols of the kernel, each once: an object may use one a million times, and all types are looked through.
@@ -299,16 +384,22 @@ struct Opener<'a> {
     kernel: Option<&'a Kernel<'a>>,
     maps: Vec<(String, aya_obj::Map)>,
     reasons: Vec<String>,
+    uses: Vec<tables::Use>,
+    /// The contents of their section.
+    jump_tables: Vec<u8>,
+    /// By the type id of a function: its exception callback.
+    callbacks: HashMap<u32, String>,
+    /// By name: exception callbacks by themselves.
+    alone: HashMap<String, Result<aya_obj::Function, String>>,
     linked: Vec<(String, usize, Result<aya_obj::Function, String>)>,
 }
 
 impl Opener<'_> {
     fn programs(&self) -> Vec<Program> {
-        let callbacks = self.exception_callbacks();
         let program = |(name, section, function): &(String, usize, Result<aya_obj::Function, String>)| {
             let section = self.facts.programs.get(section).cloned().unwrap_or_default();
             let loaded = function.clone().and_then(|function| {
-                let mut loaded = self.loaded(name, &section, &function, &callbacks)?;
+                let mut loaded = self.loaded(name, &section, &function)?;
                 if let Some(kernel) = self.kernel {
                     kernel.callable.fill(&mut loaded);
                 }
@@ -320,13 +411,7 @@ impl Opener<'_> {
         self.linked.iter().map(program).collect()
     }
 
-    fn loaded(
-        &self,
-        name: &str,
-        section: &str,
-        function: &aya_obj::Function,
-        callbacks: &HashMap<u32, String>,
-    ) -> Result<Loaded, String> {
+    fn loaded(&self, name: &str, section: &str, function: &aya_obj::Function) -> Result<Loaded, String> {
         let kind = sections::kind(section)
             .ok_or_else(|| format!("libbpf knows no program type for the section `{section}`"))?;
         let mut loaded = Loaded {
@@ -337,16 +422,14 @@ impl Opener<'_> {
             func_info: self.func_info(function)?,
             ..Loaded::default()
         };
-        self.number_maps(&mut loaded)?;
         if let Some(callback) =
-            function.func_info.func_info.first().and_then(|info| callbacks.get(&info.type_id))
+            function.func_info.func_info.first().and_then(|info| self.callbacks.get(&info.type_id))
         {
-            let found = loaded.func_info.iter().find(|info| &info.name == callback);
-            let found = found.ok_or_else(|| {
-                format!("nothing calls its exception callback `{callback}`, and aya-obj then leaves it out")
-            })?;
-            loaded.exception_callback = Some(found.insn_off);
+            let found = loaded.func_info.iter().find(|info| &info.name == callback).map(|info| info.insn_off);
+            let begins = found.map_or_else(|| self.append(callback, &mut loaded), Ok)?;
+            loaded.exception_callback = Some(begins);
         }
+        self.number_maps(&mut loaded)?;
         let named = || {
             kind.target
                 .ok_or_else(|| format!("the section `{section}` does not say what the program attaches to"))
@@ -370,28 +453,60 @@ impl Opener<'_> {
         Ok(loaded)
     }
 
+    /// Appends an exception callback that nothing refers to (`bpf_prog_assign_exc_cb`); where it begins.
+    fn append(&self, callback: &str, loaded: &mut Loaded) -> Result<u32, String> {
+        let missing = || format!("there is no function for its exception callback `{callback}`");
+        let function = self.alone.get(callback).ok_or_else(missing)?.as_ref().map_err(String::clone)?;
+        let insn_off = u32::try_from(loaded.insns.len()).map_err(|_| "it is too long")?;
+        let info = self.func_info(function)?.into_iter().next().ok_or_else(missing)?;
+        if !info.global {
+            return Err(format!(
+                "its exception callback `{callback}` is static or hidden, which libbpf refuses"
+            ));
+        }
+        loaded.insns.extend(function.instructions.iter().map(insn));
+        loaded.func_info.push(FuncInfo { insn_off, ..info });
+        Ok(insn_off)
+    }
+
     /// Puts places in [`Loaded::maps`] where aya-obj has put our numbers, and says what could not be relocated.
     fn number_maps(&self, loaded: &mut Loaded) -> Result<(), String> {
-        let mut order: Vec<i32> = Vec::new();
-        let mut at = 0;
+        // Whether it is a jump table, and the number of a map or where the table begins.
+        let mut order: Vec<(bool, u64)> = Vec::new();
+        let (mut at, mut entries) = (0, 0_usize);
         while let Some(insn) = loaded.insns.get_mut(at) {
             if insn.code == UNSETTLED && insn.off == UNSETTLED_OFF {
                 let reason = usize::try_from(insn.imm).ok().and_then(|number| self.reasons.get(number));
                 return Err(reason.cloned().unwrap_or_else(|| "an instruction cannot be relocated".into()));
             }
-            at += insn.slots();
             if insn.is_map_load() {
-                let number = order.iter().position(|number| *number == insn.imm).unwrap_or_else(|| {
-                    order.push(insn.imm);
-                    order.len() - 1
-                });
-                insn.imm = i32::try_from(number).map_err(|_| "too many maps")?;
+                let strange = "an instruction names a map that does not exist";
+                let number = usize::try_from(insn.imm).map_err(|_| strange)?;
+                let table = number.checked_sub(self.maps.len());
+                let table = table.map(|table| self.uses.get(table).ok_or(strange)).transpose()?;
+                let key = table.map_or((false, number as u64), |table| (true, table.start));
+                let place = match order.iter().position(|known| *known == key) {
+                    Some(place) => place,
+                    None => {
+                        let map = match (table, self.maps.get(number)) {
+                            (Some(table), _) => table.map(&self.jump_tables, at)?,
+                            (None, Some((name, map))) => self.map(name, map),
+                            (None, None) => return Err(strange.into()),
+                        };
+                        entries = entries.saturating_add(map.insn_array.as_ref().map_or(0, Vec::len));
+                        if entries > tables::MAX_ENTRIES {
+                            return Err(
+                                "its jump tables have more entries than it can have instructions".into()
+                            );
+                        }
+                        order.push(key);
+                        loaded.maps.push(map);
+                        order.len() - 1
+                    }
+                };
+                insn.imm = i32::try_from(place).map_err(|_| "too many maps")?;
             }
-        }
-        for number in order {
-            let map = usize::try_from(number).ok().and_then(|number| self.maps.get(number));
-            let (name, map) = map.ok_or("an instruction names a map that does not exist")?;
-            loaded.maps.push(self.map(name, map));
+            at += insn.slots();
         }
         Ok(())
     }
@@ -449,16 +564,6 @@ impl Opener<'_> {
             })
         };
         function.func_info.func_info.iter().map(record).collect()
-    }
-
-    /// By the type id of a function: the name in its `exception_callback:` tag.
-    fn exception_callbacks(&self) -> HashMap<u32, String> {
-        let Some(btf) = &self.btf else { return HashMap::new() };
-        let tags = btf.types().filter(|ty| ty.kind == Kind::DeclTag && ty.component_idx() == Some(-1));
-        tags.filter_map(|tag| {
-            Some((tag.size_or_type, tag.name.strip_prefix("exception_callback:")?.to_owned()))
-        })
-        .collect()
     }
 
     /// Whether the kernel has what a tracing or LSM program attaches to (`find_kernel_btf_id`).
