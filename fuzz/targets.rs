@@ -11,7 +11,7 @@ use livediff::{
     bpf::{Callable, btf::Btf},
     corpus::carve,
     diff::{self, Status},
-    loader,
+    loader::{self, lines::Lines},
     log::{self, Event, Listener, Silent},
     report,
     verifier::{self, Program, Stack},
@@ -41,9 +41,11 @@ pub const TARGETS: [Target; 8] = [
 pub fn object(data: &[u8]) -> bool {
     // The object names the dialect of nothing: no kernel is needed where it has no CO-RE relocations.
     let mut opened = false;
+    let lines = Lines::read(data).unwrap_or_default();
     if let Ok(programs) = loader::open("fuzz/object.bpf.o", data, None) {
         for loaded in programs.iter().filter_map(|program| program.loaded.as_ref().ok()) {
             let _ = log::section(loaded, Dialect::V7_2);
+            let _ = lines.of(loaded);
             opened = true;
         }
     }

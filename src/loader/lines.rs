@@ -22,7 +22,9 @@ use std::{
 /// Most records that are read of an object.
 const MAX_RECORDS: usize = 4 << 20;
 /// Most bytes of a name or a line that are kept.
-const MAX_TEXT: usize = 1_000;
+const MAX_TEXT: usize = 200;
+/// Most bytes of all of them together. Compilers write each once.
+const MAX_TEXTS: usize = 64 << 20;
 
 /// A line of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,24 +65,36 @@ impl Lines {
         limits::check(&file, object.len())?;
 
         let mut texts: HashMap<u32, Arc<str>> = HashMap::new();
-        let mut text = |offset: u32| -> Arc<str> {
-            let of = |offset| cut(btf.string(offset).unwrap_or_default().trim());
-            texts.entry(offset).or_insert_with(|| of(offset).into()).clone()
+        let mut bytes = 0;
+        let mut text = |offset: u32| -> Result<Arc<str>, OpenError> {
+            if let Some(known) = texts.get(&offset) {
+                return Ok(known.clone());
+            }
+            let text: Arc<str> = cut(btf.string(offset).unwrap_or_default().trim()).into();
+            bytes += text.len();
+            if bytes > MAX_TEXTS {
+                let what = format!("its lines and the names of their files have more than {MAX_TEXTS} bytes");
+                return Err(OpenError::TooLarge(what));
+            }
+            texts.insert(offset, text.clone());
+            Ok(text)
         };
         // By section and instruction.
         let mut lines: HashMap<Arc<str>, BTreeMap<usize, Line>> = HashMap::new();
         for (name, [offset, file, line, place]) in records(&ext, Part::Lines).take(MAX_RECORDS) {
-            let line = Line { file: text(file), line: place >> 10, column: place & 0x3ff, text: text(line) };
+            let line =
+                Line { file: text(file)?, line: place >> 10, column: place & 0x3ff, text: text(line)? };
             // Line 0 is that of code that the compiler made by itself.
             if line.line > 0 && !line.file.is_empty() {
-                lines.entry(text(name)).or_default().insert(offset as usize / 8, line);
+                lines.entry(text(name)?).or_default().insert(offset as usize / 8, line);
             }
         }
         let mut changed: HashSet<(Arc<str>, usize)> = HashSet::new();
         for (name, [offset, ..]) in records(&ext, Part::CoreRelocations).take(MAX_RECORDS) {
             let insn = offset as usize / 8;
             // Of an instruction of two slots both may change.
-            changed.extend([(text(name), insn), (text(name), insn + 1)]);
+            let name = text(name)?;
+            changed.extend([(name.clone(), insn), (name, insn + 1)]);
         }
 
         let mut functions: HashMap<String, Vec<Function>> = HashMap::new();
