@@ -11,11 +11,13 @@ use anyhow::{Context, Result, bail};
 use livediff::{
     Dialect,
     bpf::{Callable, btf::Btf},
-    guard, loader,
+    guard,
+    loader::{self, lines::Lines},
     log::{self, End},
     report::{
-        html::{self, Beside, Picture},
+        Beside, Picture, html,
         terminal::{printable, printable_lines},
+        view::{self, Look},
     },
 };
 use livediff_harness::packages::Store;
@@ -89,11 +91,32 @@ pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
     let mut pictures: Vec<Option<Picture>> = Vec::new();
     if flags.html.is_some() {
         let loaded = programs.iter().map(|program| program.loaded.as_ref().ok());
-        pictures = loaded.map(|loaded| Some(Picture::new(loaded?, dialect, Beside::Nothing))).collect();
+        let lines = Lines::read(&bytes).unwrap_or_default();
+        pictures =
+            loaded.map(|loaded| Some(Picture::new(loaded?, dialect, Beside::Nothing, &lines))).collect();
     }
-    let rows: Vec<Row> = programs.into_iter().map(|program| row(program, dialect)).collect();
-    for row in &rows {
-        show(&output, &name, row);
+    let look = flags.view.then(|| Look {
+        width: flags.width.map(usize::from).or_else(|| output.width()).filter(|width| *width > 0),
+        unicode: output::shows_unicode(),
+    });
+    let mut rows: Vec<Row> = Vec::new();
+    for program in programs {
+        // One that breaks down has no view, and says so as a row.
+        let view = look.zip(program.loaded.as_ref().ok()).and_then(|(look, loaded)| {
+            guard::guarded(|| {
+                let mut view = Vec::new();
+                // Nothing that is written to memory fails.
+                let _ = view::draw(loaded, dialect, look, &mut view);
+                view
+            })
+            .ok()
+        });
+        let row = row(program, dialect);
+        show(&output, &name, &row, view.as_deref());
+        rows.push(row);
+    }
+    if let Some(look) = look {
+        output.print(|out| view::legend(look, out));
     }
     if let Some(path) = &flags.html {
         let release = kernel.as_ref().map(|kernel| kernel.image.release.as_str());
@@ -176,10 +199,12 @@ fn row(program: loader::Program, dialect: Dialect) -> Row {
     }
 }
 
-fn show(output: &Output, object: &str, row: &Row) {
+fn show(output: &Output, object: &str, row: &Row, view: Option<&[u8]>) {
     output.print(|out| {
         writeln!(out, "{}/{} ({})", printable(object), printable(&row.program), printable(&row.section))?;
-        if let Some(log) = &row.log {
+        if let Some(view) = view {
+            out.write_all(view)?;
+        } else if let Some(log) = &row.log {
             write!(out, "{}", printable_lines(log))?;
         }
         match (&row.reason, row.status) {

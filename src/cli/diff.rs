@@ -18,11 +18,7 @@ use livediff::{
     Dialect,
     diff::{self, Comparison, Status},
     guard,
-    report::{
-        KernelRun, Report, Row, Totals,
-        html::{Beside, Kept, Picture},
-        terminal,
-    },
+    report::{Beside, KernelRun, Picture, Report, Row, Totals, html::Kept, terminal},
 };
 use livediff_capture::{Capture, Loaded, Said, file};
 use livediff_harness::run::{self, RunError};
@@ -136,7 +132,12 @@ impl Config {
             Status::Mismatch => Beside::Differing(said),
             _ => Beside::Nothing,
         };
-        row.picture = Some(self.pictures.keep(Picture::new(loaded, dialect, beside)));
+        row.picture = Some(self.pictures.keep(Picture::new(
+            loaded,
+            dialect,
+            beside,
+            self.sources.of(&row.object).lines(),
+        )));
     }
 
     /// Has the session choose its part, where only a part is wanted.

@@ -77,8 +77,9 @@ nothing is printed for them:
 - CO-RE relocations that ask whether types match (bpf_core_type_matches);
 - functions of kernel modules, and symbols that the kernel does not have;
 - addresses of kernel symbols without a type, and the kernel's configuration (__kconfig): only a running kernel has them;
-- static maps, variables in an arena, jump tables, and program arrays that name their programs;
-- exception callbacks that nothing calls, and an extension (freplace) of a program of another object.
+- static maps, variables in an arena, and program arrays that name their programs;
+- exception callbacks that nothing calls and that call functions themselves;
+- an extension (freplace) of a program of another object.
 
 Exit status: 0 every program asked for was analysed, 2 at least one was not.")]
 pub(crate) struct AnalyzeFlags {
@@ -98,6 +99,15 @@ pub(crate) struct AnalyzeFlags {
     /// The generation of the analysis, such as 7.2 [default: the kernel's].
     #[arg(long, value_name = "DIALECT", value_parser = super::kernels::dialect)]
     pub(crate) dialect: Option<Dialect>,
+
+    /// Print pictures instead of the kernel's text: for each instance of a subprogram a grid of stack slots by
+    /// instruction, as wide as the terminal. What has no room comes in further grids below.
+    #[arg(long)]
+    pub(crate) view: bool,
+
+    /// Columns of the pictures; 0 for as many as they take [default: those of the terminal, else as many as they take].
+    #[arg(long, value_name = "N", requires = "view")]
+    pub(crate) width: Option<u16>,
 
     /// Write the outcome as JSON; `-` is standard output.
     #[arg(long, value_name = "FILE")]

@@ -38,6 +38,16 @@ impl Output {
         });
     }
 
+    /// Columns of the terminal that words go to; nothing if they go elsewhere.
+    pub(crate) fn width(&self) -> Option<usize> {
+        let size = if self.to_stderr {
+            terminal_size::terminal_size_of(io::stderr())
+        } else {
+            terminal_size::terminal_size_of(io::stdout())
+        };
+        size.map(|(width, _)| width.0.into())
+    }
+
     /// Prints a line above the progress bars.
     pub(crate) fn line(&self, text: &str) {
         self.print(|out| writeln!(out, "{text}"));
@@ -57,6 +67,14 @@ impl Output {
 /// Says something on standard error. Where that is closed or full, nobody can be told, and the exit status has to do.
 pub(crate) fn tell(text: impl Display) {
     let _ = anstream::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Whether the locale is one in which signs beyond ASCII can be shown.
+pub(crate) fn shows_unicode() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
+    let locale = set.into_iter().find(|value| !value.is_empty()).unwrap_or_default();
+    let locale = locale.to_string_lossy().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// What kept words from their reader, the first time.

@@ -16,7 +16,7 @@ const MAX_OBJECT: u64 = 256 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     /// By object.
-    objects: Mutex<HashMap<String, Arc<OnceLock<Lines>>>>,
+    objects: Mutex<HashMap<String, Arc<Object>>>,
     /// By object, program and instruction.
     noted: Mutex<HashMap<(String, String, u32), Line>>,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Sources {
 impl Sources {
     /// Keeps the line that an instruction comes from, if that is known.
     pub(crate) fn note(&self, object: &str, program: &str, loaded: &Loaded, insn: u32) {
-        if let Some(line) = self.lines(object).get_or_init(|| read(object)).at(loaded, insn) {
+        if let Some(line) = self.of(object).lines().at(loaded, insn) {
             let key = (object.to_owned(), program.to_owned(), insn);
             self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key, line.clone());
         }
@@ -36,9 +36,25 @@ impl Sources {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 
-    fn lines(&self, object: &str) -> Arc<OnceLock<Lines>> {
+    /// The object at a path, which is not read before it is asked for its lines.
+    pub(crate) fn of(&self, object: &str) -> Arc<Object> {
         let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        objects.entry(object.to_owned()).or_default().clone()
+        let new = || Arc::new(Object { path: object.to_owned(), lines: OnceLock::new() });
+        objects.entry(object.to_owned()).or_insert_with(new).clone()
+    }
+}
+
+/// An object whose lines are read once.
+#[derive(Debug)]
+pub(crate) struct Object {
+    path: String,
+    lines: OnceLock<Lines>,
+}
+
+impl Object {
+    /// The lines that its instructions come from.
+    pub(crate) fn lines(&self) -> &Lines {
+        self.lines.get_or_init(|| read(&self.path))
     }
 }
 

@@ -3,14 +3,9 @@
 //! The page holds an index of all programs and, apart from it, what is known of each, as JSON that is not read before the
 //! program is opened. Names, logs and reasons come from objects and kernels that need not be friendly: they are JSON in
 //! which `<` is never spelt, and the page's script makes them visible as text only.
-mod picture;
-
-pub use picture::{Beside, Picture};
-
-use super::{Report, Tone, Totals, between};
+use super::{Picture, Report, Tone, Totals, between, picture::Missing};
 use crate::diff::Difference;
 use livediff_capture::Verdict;
-use picture::Missing;
 use serde::Serialize;
 use std::{
     collections::HashMap,

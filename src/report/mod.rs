@@ -6,13 +6,16 @@ pub mod html;
 mod json;
 mod junit;
 mod merge;
+mod picture;
 pub mod sarif;
 pub mod schema;
 pub mod terminal;
+pub mod view;
 
 pub use json::{ReadError, from_json, to_json};
 pub use junit::to_junit;
 pub use merge::{MergeError, merge};
+pub use picture::{Beside, Picture};
 
 use crate::diff::{Class, Comparison, Status};
 use livediff_capture::Verdict;
@@ -33,7 +36,7 @@ pub struct Row {
     /// The outcome.
     pub comparison: Comparison,
     /// What is drawn of it, where a page was wanted and there was something to draw.
-    pub picture: Option<html::Picture>,
+    pub picture: Option<Picture>,
 }
 
 impl Row {

@@ -95,6 +95,45 @@ fn analyze_and_compare_write_pages_too() {
     assert!(element(&page, "details-0")["difference"]["unified"].is_string());
 }
 
+/// The picture in the terminal: as wide as is asked for, without escape sequences where there is no terminal, and with
+/// signs that the locale has.
+#[test]
+fn analyze_draws_in_the_terminal() {
+    let folder = folder();
+    let object = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/frames/calls.bpf.o");
+    let object = object.to_str().unwrap();
+    let view = |more: &[&str], environment: &[(&str, &str)]| {
+        let args = [&["analyze", object, "--program", "pass_five_args", "--view"], more].concat();
+        let done = livediff_with(folder.path(), &args, environment).exits(0);
+        assert_eq!(done.stderr, "");
+        assert!(!done.stdout.contains('\u{1b}'), "{}", done.stdout);
+        done.stdout
+    };
+    let plain = view(&[], &[("LC_ALL", "C")]);
+    assert!(plain.is_ascii(), "{plain}");
+    for line in [
+        "subprog#0 pass_five_args (d0,cs0)\n",
+        "    10 .12345.... (85) call pc+2 -> d1,cs10  RR .R .R\n",
+        "subprog#1 five_args (d1,cs10)\n",
+        "    14 ..2345.... (7a) *(u64 *)(r2 +0) = 1   .. WW .| .. .|\n",
+        "R read, W written, X both, | live, . dead, for each half of a slot",
+    ] {
+        assert!(plain.contains(line), "no {line:?} in\n{plain}");
+    }
+    assert!(!plain.contains("func#"), "{plain}");
+    let unicode = view(&[], &[("LC_ALL", "C.UTF-8")]);
+    assert_eq!(unicode.replace('→', "->").replace('·', ".").replace(' ', ""), plain.replace(' ', ""));
+    assert_eq!(view(&["--width", "0"], &[("LC_ALL", "C")]), plain);
+    let narrow = view(&["--width", "46"], &[("LC_ALL", "C")]);
+    assert!(narrow.contains("subprog#1 five_args (d1,cs10), slots 1 to 2 of 5\n"), "{narrow}");
+    assert!(narrow.contains("~ stands where the text of "), "{narrow}");
+    // A report on standard output is alone there.
+    let args = ["analyze", object, "--view", "--json", "-"];
+    let done = livediff(folder.path(), &args).exits(0).complains("subprog#1 five_args (d1,cs10)\n");
+    serde_json::from_str::<Value>(&done.stdout).unwrap();
+    livediff(folder.path(), &["analyze", object, "--width", "80"]).exits(2);
+}
+
 /// A browser, driven through chromedriver's HTTP interface (WebDriver).
 struct Browser {
     driver: Child,
@@ -289,6 +328,24 @@ fn a_reader_finds_opens_and_follows() {
     browser.press("j");
     browser.press(ENTER);
     browser.until("document.querySelector('#about p.neutral')?.textContent.includes('<b>insn</b>')");
+
+    // Lines of the source stand before the instructions that come from them.
+    let object = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/frames/calls.bpf.o");
+    livediff(folder.path(), &["analyze", object.to_str().unwrap(), "--html", "analysed.html"]).exits(0);
+    browser.open(&folder.path().join("analysed.html"));
+    browser.until("document.querySelector('#list .item')");
+    browser.press(ENTER);
+    browser
+        .until("/^calls[.]bpf[.]c:[0-9]+  [^ ]/.test(document.querySelector('#grid .source')?.textContent)");
+    browser.until("document.querySelector('#grid .line.selected')?.dataset.insn === '0'");
+    let rows = "document.querySelectorAll('#grid .space .line:not(.source)').length";
+    let count = browser.run(&format!("return {rows}"));
+    browser.press("jks");
+    browser.until("!document.querySelector('#grid .source')");
+    browser.until("document.querySelector('#grid .line.selected')?.dataset.insn === '0'");
+    assert_eq!(browser.run(&format!("return {rows}")), count);
+    browser.open(&page);
+    browser.until("document.querySelector('#list .item')");
 
     let theme = || {
         browser.run(

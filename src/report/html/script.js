@@ -86,6 +86,9 @@ const list = new Windowed(byId("list"), byId("list").firstElementChild, 42, (at)
   const item = make("div", "item", null,
     make("span", `sign ${tone}`, SIGNS[status] || "?"),
     make("div", "", program.name || "(object)"), where);
+  // Each kernel has a row for a program, and which one a row is should be seen.
+  const kernel = index.kernels[program.kernel];
+  if (kernel && index.kernels.length > 1) item.children[1].append(make("span", "of", kernel.name));
   item.title = `${status}: ${program.object}/${program.name}${kernelName(program)}`;
   item.setAttribute("role", "option");
   item.setAttribute("aria-selected", String(at === selected));
@@ -325,6 +328,21 @@ function frameOfGrid() {
     const two = make("span", "key mono two", null, make("i", "R", "R"), make("i", "D", NEITHER[0]));
     legend.append(make("span", "", null, two, make("span", "", "above the kernel's, below the model's")));
   }
+  if ((now.picture.lines || []).length) {
+    const toggle = make("button", "", "Source lines");
+    toggle.id = "sources";
+    toggle.title = "Show the lines of the source (s)";
+    toggle.setAttribute("aria-pressed", String(sources));
+    toggle.addEventListener("click", () => {
+      sources = !sources;
+      toggle.setAttribute("aria-pressed", String(sources));
+      const [insn] = now.rows[now.row] || [];
+      showInstance(now.instance);
+      const row = now.rows.findIndex((row) => row[0] === insn);
+      if (row >= 0) select(row);
+    });
+    legend.append(toggle);
+  }
   const grid = make("div", "mono");
   grid.id = "grid";
   grid.tabIndex = 0;
@@ -357,13 +375,33 @@ function at(runs, insn) {
   return low ? runs[low - 1][1] : undefined;
 }
 
+// A line of the source stands before the instructions that come from it: a row without an instruction, which is number -1.
+let sources = true;
+const fileName = (path) => path.split("/").pop();
+function withSources(picture, insns) {
+  const lines = picture.lines || [];
+  if (!sources || !lines.length) return insns;
+  const begins = new Map(lines.map((line) => [line[0], line]));
+  const rows = [];
+  for (const insn of insns) {
+    const line = begins.get(insn[0]);
+    if (line) {
+      const [, file, number, text] = line;
+      const path = picture.files[file] || "";
+      rows.push(number ? [-1, `${fileName(path)}:${number}  ${text}`, `${path}:${number}`] : [-1, "(no line of the source)", ""]);
+    }
+    rows.push(insn);
+  }
+  return rows;
+}
+
 function showInstance(chosen) {
   const { picture } = now;
   const instance = picture.instances[chosen];
   const [start, end] = picture.subprogs[instance.subprog] || [0, 0];
   now.instance = chosen;
   now.only = instance.only;
-  now.rows = picture.insns.filter(([insn]) => insn >= start && insn < end);
+  now.rows = withSources(picture, picture.insns.filter(([insn]) => insn >= start && insn < end));
   now.calls = new Map(instance.calls);
   now.pointers = instance.pointers;
   now.frames = instance.frames.map((frame) => {
@@ -377,7 +415,7 @@ function showInstance(chosen) {
     for (let slot = 0; slot < 64; slot++) if ((touched >> BigInt(2 * slot)) & 3n) drawn.slots.push(slot);
     return drawn;
   }).filter((frame) => frame.slots.length).sort((a, b) => b.frame - a.frame);
-  const widest = now.rows.reduce((most, [insn, text]) => Math.max(most, text.length + (now.calls.has(insn) ? instanceName(picture, now.calls.get(insn)).length + 7 : 0)), 22);
+  const widest = now.rows.reduce((most, [insn, text]) => insn < 0 ? most : Math.max(most, text.length + (now.calls.has(insn) ? instanceName(picture, now.calls.get(insn)).length + 7 : 0)), 22);
   now.width = `${Math.min(widest, 72) + 1}ch`;
   header(instance);
   for (const button of document.querySelectorAll("#instances button")) {
@@ -442,6 +480,13 @@ function gridRow(position) {
   const [insn, text, live, loop, flags] = now.rows[position];
   const line = make("div", "line");
   line.dataset.row = position;
+  if (insn < 0) {
+    line.classList.add("source");
+    line.append(make("span", "left", null, make("span", "words", text)));
+    line.title = live;
+    line.addEventListener("click", () => select(position + 1));
+    return line;
+  }
   line.dataset.insn = insn;
   if (!(flags & 1)) line.classList.add("unreached");
   if (position === now.row) line.classList.add("selected");
@@ -532,7 +577,10 @@ function describe(insn) {
 
 function tip(event, position, target) {
   const box = byId("tip"), row = now.rows[position];
-  if (!row) return;
+  if (!row || row[0] < 0) {
+    box.hidden = true;
+    return;
+  }
   const pointers = at(now.pointers, row[0]);
   const lines = [];
   if (target.closest(".two, [data-half]")) {
@@ -559,6 +607,7 @@ function tip(event, position, target) {
 }
 
 function select(position) {
+  if (now.rows[position] && now.rows[position][0] < 0) position++;
   if (!now.rows[position]) return;
   now.row = position;
   const [insn, text, , , flags] = now.rows[position];
@@ -600,7 +649,9 @@ document.addEventListener("keydown", (event) => {
   const onButton = event.target.closest("button, select, summary, input");
   const step = (by) => {
     if (inProgram) {
-      select(Math.min(now.rows.length - 1, Math.max(0, now.row + by)));
+      let to = now.row + by;
+      while (now.rows[to] && now.rows[to][0] < 0) to += by;
+      if (now.rows[to]) select(to);
     } else if (shown.length) {
       selected = Math.min(shown.length - 1, Math.max(0, selected + by));
       list.reveal(selected, 0);
@@ -616,6 +667,7 @@ document.addEventListener("keydown", (event) => {
     j: () => step(1), ArrowDown: () => step(1), k: () => step(-1), ArrowUp: () => step(-1),
     "/": () => byId("search").focus(),
     t: () => byId("theme").click(),
+    s: () => byId("sources") && byId("sources").click(),
     "?": () => byId("help").showModal(),
     Enter: () => (inProgram ? follow(now.rows[now.row][0]) : openSelected()),
     Escape: () => byId("list").focus(),
@@ -628,7 +680,7 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 
-byId("what").textContent = `${index.subcommand} (${index.version})`;
+byId("what").textContent = `${index.subcommand} · ${index.version}`;
 const instructions = programs.reduce((sum, program) => sum + program.insns, 0);
 byId("totals").textContent = `${counted(programs.length, "program")}, ${counted(instructions, "instruction")}`
   + (index.kernels.length > 1 ? `, ${counted(index.kernels.length, "kernel")}` : index.kernels[0] ? `, ${index.kernels[0].name}, dialect ${index.kernels[0].dialect}` : "");

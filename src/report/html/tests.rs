@@ -2,7 +2,8 @@ use super::*;
 use crate::{
     Dialect,
     diff::{Place, Status},
-    report::{KernelRun, Row},
+    loader::lines::Lines,
+    report::{Beside, KernelRun, Row},
 };
 use livediff_capture::{FuncInfo, Insn, Loaded, Said};
 use serde_json::{Value, json};
@@ -73,7 +74,7 @@ fn row(program: &str, status: Status) -> Row {
 #[test]
 fn hostile_words_stay_words() {
     let mut row = row(HOSTILE, Status::Mismatch);
-    row.picture = Some(Picture::new(&loaded(HOSTILE), Dialect::V7_2, Beside::Nothing));
+    row.picture = Some(Picture::new(&loaded(HOSTILE), Dialect::V7_2, Beside::Nothing, &Lines::default()));
     let report =
         Report { kernels: vec![kernel(vec![row])], incomplete: Some(HOSTILE.into()), ..Report::default() };
     let page = page(&report);
@@ -116,7 +117,7 @@ fn every_program_is_in_the_index() {
 
 #[test]
 fn a_picture_has_masks_pointers_and_calls() {
-    let picture = Picture::new(&loaded("main"), Dialect::V7_2, Beside::Nothing);
+    let picture = Picture::new(&loaded("main"), Dialect::V7_2, Beside::Nothing, &Lines::default());
     let found: Value = serde_json::from_str(picture.json.as_deref().unwrap()).unwrap();
     assert_eq!(found["subprogs"], json!([[0, 5, "main"], [5, 7, "callee"]]));
     assert_eq!(found["insns"].as_array().unwrap().len(), 7);
@@ -142,7 +143,7 @@ fn a_kernels_masks_are_drawn_where_they_differ() {
     let log = crate::log::section(&loaded, Dialect::V7_2).text;
     let said = |log: String| Said { verdict: Verdict::NotRun, errno: 0, truncated: false, log };
     let drawn = |log: String| -> Value {
-        let picture = Picture::new(&loaded, Dialect::V7_2, Beside::Differing(&said(log)));
+        let picture = Picture::new(&loaded, Dialect::V7_2, Beside::Differing(&said(log)), &Lines::default());
         serde_json::from_str(picture.json.as_deref().unwrap()).unwrap()
     };
     let same = drawn(log.clone());
@@ -178,7 +179,7 @@ fn a_kernels_masks_are_drawn_where_they_differ() {
 #[test]
 fn a_picture_says_whose_it_is() {
     let drawn = |dialect, beside: Beside<'_>| -> Value {
-        let picture = Picture::new(&loaded("main"), dialect, beside);
+        let picture = Picture::new(&loaded("main"), dialect, beside, &Lines::default());
         serde_json::from_str(picture.json.as_deref().unwrap()).unwrap()
     };
     let said =
@@ -209,7 +210,7 @@ fn a_picture_that_fails_says_so() {
 fn every_row_has_its_own_picture() {
     let kernels = ["first", "second"].map(|name| {
         let mut row = row("p", Status::Match);
-        row.picture = Some(Picture::new(&loaded(name), Dialect::V7_2, Beside::Same));
+        row.picture = Some(Picture::new(&loaded(name), Dialect::V7_2, Beside::Same, &Lines::default()));
         kernel(vec![row])
     });
     let found = elements(&page(&Report { kernels: kernels.into(), ..Report::default() }));
@@ -219,8 +220,10 @@ fn every_row_has_its_own_picture() {
 
 #[test]
 fn there_is_room_for_what_differs() {
-    let picture =
-        |differs| Picture { differs, ..Picture::new(&loaded("main"), Dialect::V7_2, Beside::Nothing) };
+    let picture = |differs| Picture {
+        differs,
+        ..Picture::new(&loaded("main"), Dialect::V7_2, Beside::Nothing, &Lines::default())
+    };
     let kept = Kept { max: picture(false).len(), ..Kept::default() };
     let is_kept = |differs| kept.keep(picture(differs)).json.is_ok();
     assert_eq!([true, false, false, true].map(is_kept), [true, true, false, true]);
@@ -237,7 +240,7 @@ fn tones_are_those_of_the_terminal() {
 
 #[test]
 fn what_does_not_fit_is_left_out_and_told() {
-    let picture = Picture::new(&loaded("main"), Dialect::V7_2, Beside::Same);
+    let picture = Picture::new(&loaded("main"), Dialect::V7_2, Beside::Same, &Lines::default());
     let size = picture.len();
     let program = |program, differs, json: Result<(), Missing>| Program {
         kernel: 0,

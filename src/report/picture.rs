@@ -6,6 +6,7 @@ use crate::{
     bpf::{disasm, kfunc},
     diff::{self, InstanceId, Listed, Listings, UseDef},
     guard,
+    loader::lines::Lines,
     log::{self, Event, Listener},
     verifier::{self, Analysis, Program, SlotMask, Stack, State},
 };
@@ -72,14 +73,8 @@ impl fmt::Display for Missing {
 
 impl Picture {
     /// Analyses the program once more and keeps what can be drawn of it.
-    pub fn new(loaded: &Loaded, dialect: Dialect, beside: Beside<'_>) -> Picture {
-        Picture::of(beside, || {
-            let mut pointers = Pointers::default();
-            match verifier::analyze(loaded, dialect, &mut pointers) {
-                Ok(analysis) => Drawn::new(&analysis, &pointers, beside),
-                Err(error) => Drawn::failed(loaded, dialect, &error, beside),
-            }
-        })
+    pub fn new(loaded: &Loaded, dialect: Dialect, beside: Beside<'_>, lines: &Lines) -> Picture {
+        Picture::of(beside, || Drawn::of(loaded, dialect, beside, lines))
     }
 
     /// What `draw` draws, as far as it can.
@@ -136,36 +131,43 @@ fn runs<T: PartialEq + Clone>(values: impl Iterator<Item = (u32, T)>, first: T) 
 
 #[derive(Serialize)]
 pub(super) struct Drawn {
-    insns: Vec<DrawnInsn>,
+    pub(super) insns: Vec<DrawnInsn>,
     /// First instruction, one past the last, name.
-    subprogs: Vec<(u32, u32, Option<String>)>,
-    instances: Vec<DrawnInstance>,
+    pub(super) subprogs: Vec<(u32, u32, Option<String>)>,
+    pub(super) instances: Vec<DrawnInstance>,
     /// The stack is known: not of dialects that look at it while they walk paths.
-    stack: bool,
+    pub(super) stack: bool,
     /// Why the verifier refuses the program.
-    failed: Option<String>,
+    pub(super) failed: Option<String>,
     /// Nothing that a kernel said is part of the picture.
     only_model: bool,
     /// The kernel's section ends early: where nothing of it is drawn, it is not known what the kernel would have said.
     cut: bool,
+    /// The files that `lines` are of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    files: Vec<String>,
+    /// The lines of the source: the instruction that one begins at, the file, the number of the line and its text. The
+    /// number 0 stands where from then on the line is not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<(u32, usize, u32, String)>,
 }
 
 /// Index, text, live registers (bit r for r`r`), strongly connected component, and whether it is reached (1) and must
 /// clear the upper half of a register (2).
-type DrawnInsn = (u32, String, u16, u32, u8);
+pub(super) type DrawnInsn = (u32, String, u16, u32, u8);
 
 #[derive(Default, Serialize)]
-struct DrawnInstance {
-    subprog: u32,
+pub(super) struct DrawnInstance {
+    pub(super) subprog: u32,
     depth: u32,
     /// The calls that lead to it, or the last of them, as the log names it: `d1,cs4`.
-    label: String,
+    pub(super) label: String,
     /// Whose it is where the other side has none: `kernel` or `model`.
     #[serde(skip_serializing_if = "Option::is_none")]
     only: Option<&'static str>,
     /// Call instructions, and the instances that they lead to.
-    calls: Vec<(u32, usize)>,
-    frames: Vec<DrawnFrame>,
+    pub(super) calls: Vec<(u32, usize)>,
+    pub(super) frames: Vec<DrawnFrame>,
     /// By instruction, where they differ from those of the instruction before.
     pointers: Runs,
     /// The calls through which the instance has these pointers, where several chains of calls end in its own.
@@ -174,13 +176,13 @@ struct DrawnInstance {
 }
 
 #[derive(Default, Serialize)]
-struct DrawnFrame {
-    frame: u32,
+pub(super) struct DrawnFrame {
+    pub(super) frame: u32,
     /// By instruction, where it is not empty. Masks are hexadecimal: bit 0 is fp-4, bit 1 fp-8, bit 127 fp-512.
-    r#use: Runs,
-    def: Runs,
+    pub(super) r#use: Runs,
+    pub(super) def: Runs,
     /// By instruction, where it differs from that of the instruction before.
-    live: Runs,
+    pub(super) live: Runs,
     /// Where the kernel says something else: its use and def.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     kernel: Vec<(u32, String, String)>,
@@ -207,6 +209,39 @@ fn hex(mask: SlotMask) -> String {
 }
 
 impl Drawn {
+    /// Analyses a program and draws it. `lines` are those of its object.
+    pub(super) fn of(loaded: &Loaded, dialect: Dialect, beside: Beside<'_>, lines: &Lines) -> Drawn {
+        let mut pointers = Pointers::default();
+        let mut drawn = match verifier::analyze(loaded, dialect, &mut pointers) {
+            Ok(analysis) => Drawn::new(&analysis, &pointers, beside),
+            Err(error) => Drawn::failed(loaded, dialect, &error, beside),
+        };
+        drawn.add_lines(loaded, lines);
+        drawn
+    }
+
+    /// Notes where lines begin. Several that follow each other and differ in their columns only are one.
+    fn add_lines(&mut self, loaded: &Loaded, lines: &Lines) {
+        let mut last = None;
+        let mut files: HashMap<&str, usize> = HashMap::new();
+        for (insn, line) in lines.of(loaded) {
+            let place = line.map(|line| (&*line.file, line.line));
+            if place == last {
+                continue;
+            }
+            last = place;
+            let Some(line) = line else {
+                self.lines.push((insn, 0, 0, String::new()));
+                continue;
+            };
+            let file = *files.entry(&line.file).or_insert_with(|| {
+                self.files.push(line.file.to_string());
+                self.files.len() - 1
+            });
+            self.lines.push((insn, file, line.line, line.text.to_string()));
+        }
+    }
+
     /// A program that the model's verifier refuses; of a kernel that does not, its own listings are drawn.
     fn failed(loaded: &Loaded, dialect: Dialect, error: &verifier::Error, beside: Beside<'_>) -> Drawn {
         let insns = insns(loaded, dialect, &loaded.insns, |_| (0, 0, 1));
@@ -233,7 +268,8 @@ impl Drawn {
             }));
         }
         let failed = Some(error.to_string());
-        Drawn { insns, subprogs, instances, stack: false, failed, only_model: false, cut }
+        let (files, lines) = (Vec::new(), Vec::new());
+        Drawn { insns, subprogs, instances, stack: false, failed, only_model: false, cut, files, lines }
     }
 
     fn new(analysis: &Analysis<'_>, pointers: &Pointers, beside: Beside<'_>) -> Drawn {
@@ -265,7 +301,8 @@ impl Drawn {
             }
         }
         let stack = !matches!(analysis.stack, Stack::Observed);
-        Drawn { insns, subprogs, instances, stack, failed: None, only_model, cut }
+        let (files, lines) = (Vec::new(), Vec::new());
+        Drawn { insns, subprogs, instances, stack, failed: None, only_model, cut, files, lines }
     }
 }
 
