@@ -31,6 +31,32 @@ fn processes_of(pid: u32) -> Vec<String> {
     lines.filter(|line| line.contains(&format!("/proc/{pid}/fd/"))).collect()
 }
 
+/// Masks and answers are read from the kernel, of every program, and are the model's.
+#[test]
+fn deep_reads_the_kernel_and_finds_the_same() {
+    let Some(kernel) = kernel::kernel("the live test of --deep") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("out.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_livediff"));
+    command.args(["diff", "--deep", "--strict", "corpus/frames", "corpus/callbacks", "--kernel"]);
+    let output = command.arg(&kernel).arg("--json").arg(&report).output().unwrap();
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("Beyond the logs"), "{text}");
+    let json: Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    let programs = json["kernels"][0]["programs"].as_array().unwrap();
+    // Not one program was compared by its log alone.
+    assert!(programs.len() > 30 && programs.iter().all(|program| program["deep"].is_object()));
+    let total = |what: &str| json["totals"]["deep"][what].as_u64().unwrap();
+    for (what, least) in
+        [("instances", 50), ("masks", 5_000), ("constants", 500), ("postorder", 1_000), ("answers", 500)]
+    {
+        assert!(total(what) >= least, "{what}: {}", total(what));
+    }
+    assert_eq!(total("differing"), 0);
+}
+
 /// At every moment of a run, from before its first line to after its last.
 #[test]
 fn signals_at_any_moment_leave_nothing() {

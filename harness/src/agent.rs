@@ -17,8 +17,10 @@ pub(crate) mod prepare;
 mod replay;
 mod stop;
 mod system;
+mod trace;
 
 use crate::protocol::{self, FromGuest, LOCAL, MARKER, ToGuest, VERSION};
+use livediff_capture::trace::Records;
 use object::Prepared;
 use replay::Replayed;
 use std::{
@@ -71,7 +73,7 @@ fn serve() -> io::Result<()> {
     let release = system::release()?;
     protocol::write(&mut &*port, &FromGuest::Hello { version: VERSION, release: release.clone() }, &[])?;
     let (hello, config) = protocol::read::<ToGuest>(&mut &*port)?;
-    let ToGuest::Hello { version: VERSION, threads, log_limit, stop } = hello else {
+    let ToGuest::Hello { version: VERSION, threads, log_limit, stop, trace } = hello else {
         return Err(io::Error::other(format!("the host speaks another protocol: {hello:?}")));
     };
     if !config.is_empty() {
@@ -85,13 +87,22 @@ fn serve() -> io::Result<()> {
         tell(panic);
         std::process::exit(1);
     }));
+    let threads = threads.clamp(1, 64);
+    let tracer = match trace.then(|| trace::Tracer::attach(threads as usize)).transpose() {
+        Ok(tracer) => tracer.map(Arc::new),
+        Err(reason) => {
+            protocol::write(&mut &*port, &FromGuest::NoTrace { reason }, &[])?;
+            None
+        }
+    };
     let agent =
         Arc::new(Agent { port: Mutex::new(Arc::clone(&port)), work: Mutex::default(), more: Condvar::new() });
-    for number in 0..threads.clamp(1, 64) {
-        let (agent, stop) = (Arc::clone(&agent), stop.clone());
+    for number in 0..threads {
+        let (agent, stop, tracer) = (Arc::clone(&agent), stop.clone(), tracer.clone());
         std::thread::Builder::new().name(format!("loader {number}")).stack_size(1 << 20).spawn(
             move || {
-                if let Err(error) = agent.load_until_end(log_limit as usize, stop) {
+                let tracer = tracer.as_ref().map(|tracer| (tracer, number as usize));
+                if let Err(error) = agent.load_until_end(log_limit as usize, stop, tracer) {
                     eprintln!("livediff agent: {error}");
                     std::process::exit(1);
                 }
@@ -197,8 +208,16 @@ impl Agent {
         }
     }
 
-    fn load_until_end(&self, log_limit: usize, stop: Option<protocol::Stop>) -> io::Result<()> {
+    fn load_until_end(
+        &self,
+        log_limit: usize,
+        stop: Option<protocol::Stop>,
+        tracer: Option<(&Arc<trace::Tracer>, usize)>,
+    ) -> io::Result<()> {
         let mut log = load::LogBuffer::new(log_limit, stop)?;
+        if let Some((tracer, place)) = tracer {
+            log.trace(trace::Thread::register(tracer, place)?);
+        }
         loop {
             let (job, sent) = {
                 let mut work = lock(&self.work);
@@ -277,6 +296,16 @@ impl Agent {
         Ok(())
     }
 
+    /// Sends what was traced of the load that has just ended, if anything traces.
+    fn send_trace(&self, object: u32, program: u32, log: &mut load::LogBuffer) -> io::Result<()> {
+        match log.take_trace() {
+            Some(Records { hooks, bytes }) => {
+                self.send(&FromGuest::Traced { object, program, hooks }, &bytes)
+            }
+            None => Ok(()),
+        }
+    }
+
     fn load(&self, job: Job, log: &mut load::LogBuffer) -> io::Result<()> {
         let object = job.object;
         match &job.from {
@@ -286,6 +315,7 @@ impl Agent {
                 self.send(&FromGuest::Starting { object, program: Some(program) }, &[])?;
                 match load::load(prepared, ready, log) {
                     Ok((loaded, load::Answer { verdict, errno, truncated })) => {
+                        self.send_trace(object, program, log)?;
                         let loaded = Box::new(loaded);
                         let message =
                             FromGuest::Loaded { object, program, loaded, verdict, errno, truncated };
@@ -299,6 +329,7 @@ impl Agent {
                 let program = ready.part.number;
                 self.send(&FromGuest::Starting { object, program: Some(program) }, &[])?;
                 let load::Answer { verdict, errno, truncated } = replayed.load(ready, log);
+                self.send_trace(object, program, log)?;
                 let message = FromGuest::Answered { object, program, verdict, errno, truncated };
                 self.send(&message, log.text())?;
             }

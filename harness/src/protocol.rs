@@ -12,13 +12,13 @@ mod prepared;
 
 pub(crate) use prepared::*;
 
-use livediff_capture::{Loaded, Map, Verdict};
+use livediff_capture::{Loaded, Map, Verdict, trace::Hooks};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
 /// Version of the messages. Host and agent are the same program; another version means a mixed-up initramfs.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 /// Name of the virtio-serial port.
 pub(crate) const PORT: &str = "livediff";
 /// File in the initramfs that tells the program that it is the agent.
@@ -69,6 +69,8 @@ pub(crate) enum ToGuest {
         log_limit: u32,
         /// When a load is cut short.
         stop: Option<Stop>,
+        /// Tracing programs read the analysis of every program wanted.
+        trace: bool,
     },
     /// An object; the payload is its ELF file.
     Object {
@@ -119,6 +121,10 @@ pub(crate) enum FromGuest {
     NotLoadable { object: u32, program: u32, reason: String },
     /// Every program wanted of the object has its result.
     Finished { object: u32 },
+    /// The tracing programs that were asked for cannot be had from this kernel.
+    NoTrace { reason: String },
+    /// What tracing programs read while the program was loaded; the payload is their records. Comes before the result.
+    Traced { object: u32, program: u32, hooks: Hooks },
 }
 
 /// The payload of [`ToGuest::Prepared`].

@@ -19,7 +19,7 @@ mod vm;
 
 use crate::image::Image;
 pub use crate::protocol::Stop;
-use livediff_capture::{Loaded, Said};
+use livediff_capture::{Loaded, Said, trace::Records};
 pub use local::check_local;
 pub use room::Room;
 use std::{
@@ -71,6 +71,9 @@ pub struct Options {
     pub memory_mib: u32,
     /// When a load is cut short; `None` to let every load come to its end.
     pub stop: Option<Stop>,
+    /// Tracing programs read what the analysis finds of every program and what it answers the path walk. No load is
+    /// cut short then; one that would have been is done again, silently.
+    pub trace: bool,
     /// Objects are prepared on the host where that can be done without the kernel. What comes of it is the same, and
     /// an emulated guest is spared most of its work.
     pub prepare_on_host: bool,
@@ -90,6 +93,7 @@ impl Default for Options {
             vcpus,
             memory_mib: Options::memory_for(vcpus),
             stop: None,
+            trace: false,
             prepare_on_host: true,
             kernel_args: String::new(),
             qemu_args: Vec::new(),
@@ -152,6 +156,15 @@ pub enum Event {
         object: String,
         /// Why it did not.
         reason: String,
+    },
+    /// What was traced of a program ([`Options::trace`]). Comes before its outcome.
+    Traced {
+        /// [`Object::name`].
+        object: String,
+        /// Its name in the object.
+        program: String,
+        /// What was read.
+        records: Records,
     },
     /// What became of a program. Sent once for every program wanted of an object that was opened.
     Program {
@@ -244,6 +257,12 @@ pub enum RunError {
     NotPermitted { reason: String },
     #[error("the agent for the running kernel did not start: {reason}\n{words}")]
     NoAgent { reason: String, words: String },
+    #[error(
+        "the kernel {release} ({path}) cannot be traced, so that nothing can be compared deep: {reason}. It needs \
+         CONFIG_FUNCTION_TRACER, CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS and CONFIG_BPF_JIT, as packaged kernels and those \
+         of `livediff kernel build` have; without --deep the log is compared alone"
+    )]
+    NoTrace { release: String, path: String, reason: String },
     #[error("cannot pack the agent for the guest: {reason}")]
     Initramfs { reason: String },
     #[error("cannot {action}: {source}")]

@@ -123,7 +123,7 @@ fn outcomes(image: &Image, objects: Vec<Object>, each: &mut dyn FnMut(&Event)) -
             }
             Event::NotOpened { object, outcome } => panic!("{object}: {outcome:?}"),
             Event::GuestRestarted { reason } => eprint!("({reason}) "),
-            Event::Booted { .. } | Event::Unfit { .. } => {}
+            Event::Booted { .. } | Event::Unfit { .. } | Event::Traced { .. } => {}
         }
     })
     .expect("a run");
@@ -174,7 +174,7 @@ fn host_and_guest_prepare_alike(image: &Image) {
             }
             // By chance; what it costs is seen in the time.
             Event::GuestRestarted { reason } => eprint!("({reason}) "),
-            Event::Booted { .. } => {}
+            Event::Booted { .. } | Event::Traced { .. } => {}
         })
         .expect("a run");
         (told, on_host.len(), in_guest, unfit)

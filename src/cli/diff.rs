@@ -16,11 +16,11 @@ use super::{
 use anyhow::{Context, Result, anyhow, bail};
 use livediff::{
     Dialect,
-    diff::{self, Comparison, Status},
+    diff::{self, Comparison, Deep, Status},
     guard,
     report::{Beside, KernelRun, Picture, Report, Row, Totals, html::Kept, terminal},
 };
-use livediff_capture::{Capture, Loaded, Said, file};
+use livediff_capture::{Capture, Loaded, Said, file, trace::Records};
 use livediff_harness::run::{self, RunError};
 use std::{
     collections::BTreeMap,
@@ -45,6 +45,8 @@ struct Config {
     strict: bool,
     /// The targets of `vmtest.toml` that cannot be run, each with the reason.
     left_out: Vec<String>,
+    /// What tracing programs read is compared too.
+    deep: bool,
     reports: ReportFlags,
     /// How much is kept of what is drawn of programs, for a page.
     pictures: Kept,
@@ -103,6 +105,15 @@ impl Config {
         if !kernels_named && plan == Plan::Live {
             (session.kernels, left_out) = Wanted::defaults()?;
         }
+        if flags.deep {
+            if plan != Plan::Live || !inputs.captures.is_empty() {
+                bail!(
+                    "--deep compares what is read from a kernel's memory while it loads a program, and captures hold \
+                     none of it: name objects, and leave captures and --replay out"
+                );
+            }
+            session.trace();
+        }
         let mut config = Config {
             session,
             inputs,
@@ -110,6 +121,7 @@ impl Config {
             kernels_named,
             strict: flags.strict,
             left_out,
+            deep: flags.deep,
             reports: flags.reports,
             pictures: Kept::default(),
             sources: Sources::default(),
@@ -313,6 +325,7 @@ impl Run<'_> {
                 if !self.config.kernels_named
                     && !self.config.strict
                     && !session.is_sharded()
+                    && !self.config.deep
                     && !self.config.inputs.found_captures.is_empty() =>
             {
                 self.say(format_args!(
@@ -367,7 +380,16 @@ impl Run<'_> {
         kernels::check(&session.kernels)?;
         let task = self.output.task("kernels");
         let progress = |what: &str| task.notice(what);
-        session.kernels.iter().map(|wanted| Kernel::open(wanted, session.dialect, &progress)).collect()
+        let open = |wanted| {
+            let kernel = Kernel::open(wanted, session.dialect, &progress)?;
+            if self.config.deep {
+                diff::deep::check(kernel.dialect).map_err(|reason| {
+                    anyhow!("kernel {} ({}): {reason}", kernel.name, kernel.image.release)
+                })?;
+            }
+            Ok(kernel)
+        };
+        session.kernels.iter().map(open).collect()
     }
 
     /// Compares captures, those of one kernel under one heading.
@@ -473,12 +495,16 @@ fn one_kernel(
         }
     }
     let dialect = kernel.dialect;
-    let work = |finished: Finished| {
+    let work = |mut finished: Finished| {
+        let records = finished.records.take();
         let (object, program, reported) =
             (finished.object.clone(), finished.program.clone(), finished.is_reported());
         let row = match finished.into_loaded() {
             Ok(pair) => {
-                let mut row = judged(object, program, &pair.0, &pair.1, dialect);
+                let mut row = match config.deep {
+                    true => judged_deep(object, program, (&pair.0, &pair.1), dialect, records.as_ref()),
+                    false => judged(object, program, &pair.0, &pair.1, dialect),
+                };
                 config.draw(&mut row, &pair.0, &pair.1, dialect);
                 row
             }
@@ -572,9 +598,32 @@ fn replayed<'p>(path: &'p Path, config: &Config) -> Replayed<'p> {
 
 /// The row of a program that was loaded. A model that breaks down on a program costs that program only.
 pub(super) fn judged(object: String, program: String, loaded: &Loaded, said: &Said, dialect: Dialect) -> Row {
-    let comparison = guard::guarded(|| diff::judge(loaded, said, dialect)).unwrap_or_else(|cause| {
+    judged_by(object, program, loaded, said, &|| (diff::judge(loaded, said, dialect), None))
+}
+
+/// As [`judged`], with what was traced of the program besides its log.
+fn judged_deep(
+    object: String,
+    program: String,
+    (loaded, said): (&Loaded, &Said),
+    dialect: Dialect,
+    records: Option<&Records>,
+) -> Row {
+    judged_by(object, program, loaded, said, &|| {
+        diff::deepen(diff::judge(loaded, said, dialect), loaded, said, dialect, records)
+    })
+}
+
+fn judged_by(
+    object: String,
+    program: String,
+    loaded: &Loaded,
+    said: &Said,
+    judge: &dyn Fn() -> (Comparison, Option<Deep>),
+) -> Row {
+    let (comparison, deep) = guard::guarded(judge).unwrap_or_else(|cause| {
         let reason = guard::broke_down(&cause);
-        Comparison { status: Status::Mismatch, lines: 0, reason: Some(reason), difference: None }
+        (Comparison { status: Status::Mismatch, lines: 0, reason: Some(reason), difference: None }, None)
     });
-    Row { object, program, insns: loaded.insns.len(), verdict: said.verdict, comparison, picture: None }
+    Row { object, program, insns: loaded.insns.len(), verdict: said.verdict, comparison, deep, picture: None }
 }

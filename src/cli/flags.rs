@@ -60,6 +60,12 @@ pub(crate) struct DiffFlags {
     #[arg(long)]
     pub(crate) replay: bool,
 
+    /// Compare also what tracing programs read from the kernel while it loads each program: every mask of every function
+    /// instance, the constants, the postorder, and every answer that the path walk gets. Verifications come to their end
+    /// then. For kernels from 7.1 on; a program of which not everything could be read is not compared.
+    #[arg(long, conflicts_with = "replay")]
+    pub(crate) deep: bool,
+
     /// Count every program that was not compared as an error, and every target of vmtest.toml that was not run. Captures
     /// never take a kernel's place.
     #[arg(long)]

@@ -87,7 +87,10 @@ impl<'g> Guest<'g> {
         loop {
             match self.told.recv() {
                 Ok(Told::Event(event)) => match event {
-                    Event::Booted { .. } | Event::Opened { .. } | Event::Unfit { .. } => {}
+                    Event::Booted { .. }
+                    | Event::Opened { .. }
+                    | Event::Unfit { .. }
+                    | Event::Traced { .. } => {}
                     Event::NotOpened { object, outcome } => {
                         answers.push(Answer { object, program: String::new(), outcome });
                     }

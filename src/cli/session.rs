@@ -20,7 +20,7 @@ use livediff::{
     diff,
     report::{qualified, terminal::printable_lines},
 };
-use livediff_capture::{Loaded, Said, Verdict};
+use livediff_capture::{Loaded, Said, Verdict, trace::Records};
 use livediff_harness::run::{self, Accel, Cancel, Event, Outcome, Room, RunError};
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -102,6 +102,11 @@ impl Session {
         self.filter.share = Some(Share::deal(*shard, &units, costs));
     }
 
+    /// Has tracing programs read the analysis of every program.
+    pub(crate) fn trace(&mut self) {
+        self.options.trace = true;
+    }
+
     /// Gives every program that much time for the whole of its verification, so that most have a verdict.
     pub(crate) fn allow_verification(&mut self, time: Duration) {
         if let Some(stop) = &mut self.options.stop {
@@ -176,7 +181,9 @@ impl Session {
         let mut ledger = Ledger::new(wanted.iter().map(|object| object.name.clone()));
         let started = Instant::now();
         let room = Room::of(WAITING_LIMIT);
-        let stopped_at_once = options.stop.as_ref().is_some_and(|stop| stop.after.is_zero());
+        // What is traced comes to its end all the same.
+        let stopped_at_once =
+            !options.trace && options.stop.as_ref().is_some_and(|stop| stop.after.is_zero());
 
         thread::scope(|threads| {
             let (send, receive) = mpsc::channel::<T>();
@@ -202,6 +209,8 @@ impl Session {
                         let _ = send.send(done);
                     });
                 };
+                // Comes right before the outcome of the same program.
+                let mut records: Option<((String, String), Records)> = None;
                 // No guest told, and the run is not whole.
                 let lost = |outcome: &Outcome| usize::from(matches!(outcome, Outcome::Lost { .. }));
                 let mut sink = |event| match event {
@@ -223,13 +232,19 @@ impl Session {
                         if ledger.close(&object) {
                             task.expect(1);
                             ran.missing += lost(&outcome);
-                            submit(Finished { object, program: String::new(), outcome });
+                            submit(Finished { object, program: String::new(), outcome, records: None });
                         }
+                    }
+                    Event::Traced { object, program, records: of_program } => {
+                        records = Some(((object, program), of_program));
                     }
                     Event::Program { object, program, outcome } => {
                         if ledger.take(&object, &program) {
                             ran.missing += lost(&outcome);
-                            submit(Finished { object, program, outcome });
+                            let records =
+                                records.take().filter(|(of, _)| *of == (object.clone(), program.clone()));
+                            let records = records.map(|(_, records)| records);
+                            submit(Finished { object, program, outcome, records });
                         }
                     }
                     Event::GuestRestarted { reason } => {
@@ -247,7 +262,7 @@ impl Session {
                 for (object, program) in ledger.missing() {
                     ran.missing += 1;
                     let outcome = Outcome::Lost { reason: reason.clone() };
-                    submit(Finished { object, program, outcome });
+                    submit(Finished { object, program, outcome, records: None });
                 }
             });
             // The last sender: with it gone, the printing thread ends.
@@ -333,6 +348,8 @@ pub(crate) struct Finished {
     pub(crate) program: String,
     /// What became of it. Kfuncs are filled in.
     pub(crate) outcome: Outcome,
+    /// What was traced of it.
+    pub(crate) records: Option<Records>,
 }
 
 impl Finished {
@@ -343,9 +360,10 @@ impl Finished {
 
     /// About how much memory it takes.
     fn bytes(&self) -> usize {
+        let traced = self.records.as_ref().map_or(0, |records| records.bytes.len());
         match &self.outcome {
-            Outcome::Loaded(pair) => pair.1.log.len() + size_of_val(pair.0.insns.as_slice()),
-            _ => 0,
+            Outcome::Loaded(pair) => pair.1.log.len() + size_of_val(pair.0.insns.as_slice()) + traced,
+            _ => traced,
         }
     }
 

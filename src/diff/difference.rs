@@ -199,7 +199,7 @@ fn pass(kind: LineKind) -> &'static str {
     }
 }
 
-fn text(loaded: &Loaded, dialect: Dialect, idx: usize) -> String {
+pub(super) fn text(loaded: &Loaded, dialect: Dialect, idx: usize) -> String {
     let name = |call: &Insn| kfunc::name(loaded, dialect, call);
     let mut out = String::new();
     disasm::write_insn(&mut out, &loaded.insns, idx, dialect, &name);

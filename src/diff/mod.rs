@@ -21,6 +21,7 @@
 //! The first of liveness's own refusals, a recursive call, comes before `topo_order`: it is known by its message, or by
 //! the silence of a kernel that should have given it.
 mod between;
+pub mod deep;
 mod difference;
 mod facts;
 mod heard;
@@ -29,6 +30,7 @@ mod lines;
 mod use_def;
 
 pub use between::{Between, Class, Input, InputKind, Side, alone, between, refused_early};
+pub use deep::{Deep, deepen};
 pub use difference::{Difference, Place};
 pub use facts::{Fact, Facts, InstanceId, MAX_FACTS};
 pub use kind::{Change, Frame, Kind, Site, What};

@@ -1,7 +1,7 @@
 //! The report as JSON, version 1. Fields may be added, none is taken away.
 
 use super::{KernelRun, Report, Row, Shard, Totals};
-use crate::diff::{Comparison, Difference, Place, Status};
+use crate::diff::{Comparison, Deep, Difference, Place, Status};
 use livediff_capture::Verdict;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, io};
@@ -51,6 +51,9 @@ struct Program<'r> {
     /// Where the first difference is.
     #[serde(skip_serializing_if = "Option::is_none")]
     first: Option<First<'r>>,
+    /// What was compared beyond the log, where something was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deep: Option<Deep>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -76,6 +79,9 @@ struct Counts {
     matching: usize,
     mismatch: usize,
     not_compared: usize,
+    /// Only where something was compared beyond the logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deep: Option<Deep>,
 }
 
 impl From<&Totals> for Counts {
@@ -84,6 +90,7 @@ impl From<&Totals> for Counts {
             matching: totals.count(Status::Match),
             mismatch: totals.count(Status::Mismatch),
             not_compared: totals.not_compared(),
+            deep: totals.deep,
         }
     }
 }
@@ -102,6 +109,7 @@ impl<'r> From<&'r Row> for Program<'r> {
             reason: comparison.reason.as_deref().map(Cow::from),
             diff: difference.map(|difference| Cow::from(&difference.unified)),
             first: difference.map(First::from),
+            deep: row.deep,
         }
     }
 }
@@ -134,6 +142,7 @@ impl From<Program<'_>> for Row {
                 difference,
             },
             picture: None,
+            deep: program.deep,
         }
     }
 }
@@ -215,9 +224,10 @@ pub fn from_json(bytes: &[u8]) -> Result<Report, ReadError> {
         })
         .collect();
     let totals = Totals::of(&kernels);
-    let Counts { matching, mismatch, not_compared } = Counts::from(&totals);
-    if (matching, mismatch, not_compared)
-        != (file.totals.matching, file.totals.mismatch, file.totals.not_compared)
+    let Counts { matching, mismatch, not_compared, deep } = Counts::from(&totals);
+    let told = file.totals;
+    if (matching, mismatch, not_compared, deep)
+        != (told.matching, told.mismatch, told.not_compared, told.deep)
     {
         return Err(ReadError::Totals);
     }
@@ -239,6 +249,7 @@ mod tests {
             verdict: Verdict::Accepted,
             comparison: Comparison { status: Status::Match, lines: 52, reason: None, difference: None },
             picture: None,
+            deep: None,
         };
         let mismatch = Row {
             program: "other".into(),

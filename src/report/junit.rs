@@ -80,6 +80,7 @@ mod tests {
             verdict: Verdict::Accepted,
             comparison: Comparison { status, lines: 1, reason: Some("why".into()), difference: None },
             picture: None,
+            deep: None,
         };
         let mut rows: Vec<Row> = Status::ALL.into_iter().map(|status| row("a.o", status)).collect();
         rows.push(row("b.o", Status::Match));

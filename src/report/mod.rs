@@ -17,7 +17,7 @@ pub use junit::to_junit;
 pub use merge::{MergeError, merge};
 pub use picture::{Beside, Picture};
 
-use crate::diff::{Class, Comparison, Status};
+use crate::diff::{Class, Comparison, Deep, Status};
 use livediff_capture::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct Row {
     pub comparison: Comparison,
     /// What is drawn of it, where a page was wanted and there was something to draw.
     pub picture: Option<Picture>,
+    /// How much was compared beyond the log; none where only that was.
+    pub deep: Option<Deep>,
 }
 
 impl Row {
@@ -49,6 +51,7 @@ impl Row {
             verdict: Verdict::NotRun,
             comparison: Comparison::not_compared(status, reason),
             picture: None,
+            deep: None,
         }
     }
 
@@ -149,6 +152,8 @@ pub struct Totals {
     pub insns: usize,
     /// Log lines compared.
     pub lines: usize,
+    /// What was compared beyond the logs; none where nothing was.
+    pub deep: Option<Deep>,
 }
 
 impl Totals {
@@ -158,6 +163,9 @@ impl Totals {
         if row.comparison.status.is_compared() {
             self.insns += row.insns;
             self.lines += row.comparison.lines;
+            if let Some(deep) = &row.deep {
+                self.deep.get_or_insert_default().add(deep);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! the totals at the end.
 
 use super::{KernelRun, Row, Tone, Totals};
-use crate::diff::Status;
+use crate::diff::{Deep, Status};
 use anstyle::{AnsiColor, Style};
 use std::{
     collections::BTreeMap,
@@ -104,6 +104,13 @@ pub fn summary(out: &mut dyn Write, kernels: &[KernelRun], elapsed: Duration) ->
     table(out, kernels)?;
     let (matching, mismatch) = (totals.count(Status::Match), totals.count(Status::Mismatch));
     let status = style(if mismatch > 0 { Status::Mismatch } else { Status::Match });
+    if let Some(Deep { instances, masks, constants, postorder, answers, .. }) = totals.deep {
+        writeln!(
+            out,
+            "\nBeyond the logs: {masks} masks of {instances} function instances, {constants} constants, {postorder} \
+             instructions in postorder and {answers} answers to the path walk compared"
+        )?;
+    }
     writeln!(
         out,
         "\n{HEADING}Summary{HEADING:#} [{:.1} s] {}: {status}{matching} match, {mismatch} mismatch{status:#}, \
@@ -318,6 +325,7 @@ mod tests {
                 }),
             },
             picture: None,
+            deep: None,
         };
         let kernel = KernelRun {
             name: "7.2".into(),

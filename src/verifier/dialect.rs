@@ -68,6 +68,8 @@ pub(crate) struct Choices {
     pub(crate) store_through_imprecise: bool,
     /// How stack liveness is kept.
     pub(crate) stack_liveness: StackLiveness,
+    /// What is compared beyond the log is there to be traced, in the shape that is compared.
+    pub(crate) deep: bool,
     /// Callees that get no pointer into a frame are analysed from their caller too.
     pub(crate) descend_without_fp: bool,
     /// The first subprogram is analysed before all others, and then once more in its turn if it is global.
@@ -99,6 +101,7 @@ const V7_2: Choices = Choices {
     uncertain_store_forgets: false,
     store_through_imprecise: true,
     stack_liveness: StackLiveness::ByCallsite,
+    deep: true,
     descend_without_fp: false,
     first_subprog_first: false,
     folds_constants: true,
@@ -123,6 +126,7 @@ const FED53DBCDB: Choices = Choices {
     uncertain_store_forgets: true,
     store_through_imprecise: false,
     stack_liveness: StackLiveness::ByCallChain,
+    deep: false,
     descend_without_fp: true,
     first_subprog_first: true,
     subprog_label_is_buffered: false,
@@ -133,6 +137,7 @@ const DYNAMIC_7_0: Choices = Choices {
     name: "dynamic",
     id: "dynamic-7.0",
     stack_liveness: StackLiveness::Observed,
+    deep: false,
     checks_registers: false,
     folds_constants: false,
     ..V7_1

@@ -1,7 +1,7 @@
 //! The question that the path walk asks: may this half-slot still be read?
 
 use super::liveness::Instance;
-use super::slots::HALF_SLOTS;
+use super::slots::{HALF_SLOTS, SlotMask};
 use super::{Analysis, Stack};
 
 /// A frame of the call chain that a question is asked for.
@@ -39,45 +39,48 @@ impl Analysis<'_> {
     /// `frame` indexes `frames`; `half_slot` is 0 to 127. Where the analysis knows nothing of a frame the answer is
     /// true; false if there is no such frame or half-slot.
     pub fn stack_slot_alive(&self, frames: &[CallFrame], insn: u32, frame: usize, half_slot: u32) -> bool {
-        let Some(current) = frames.len().checked_sub(1) else { return false };
-        if frame > current || half_slot >= HALF_SLOTS {
-            return false;
-        }
+        self.stack_slots_alive(frames, insn, frame).contains(half_slot)
+    }
+
+    /// The half-slots of a frame of which [`Analysis::stack_slot_alive`] says that they are alive.
+    pub fn stack_slots_alive(&self, frames: &[CallFrame], insn: u32, frame: usize) -> SlotMask {
+        let Some(current) = frames.len().checked_sub(1).filter(|current| frame <= *current) else {
+            return SlotMask::EMPTY;
+        };
         let instances = match &self.stack {
-            Stack::Observed => return true,
+            Stack::Observed => return SlotMask::ALL,
             Stack::ByCallsite(instances) => instances,
             Stack::ByCallChain(chains) => {
-                return chains.stack_slot_alive(&self.program, frames, insn, frame, half_slot);
+                let alive =
+                    |half_slot: &u32| chains.stack_slot_alive(&self.program, frames, insn, frame, *half_slot);
+                let bits = (0..HALF_SLOTS).filter(alive).fold(0, |bits, half_slot| bits | 1u128 << half_slot);
+                return SlotMask::from(bits);
             }
         };
         let live_before = |instance: &Instance, insn: u32, frame: i64| {
             let frame = u8::try_from(frame).ok();
             let masks = frame.and_then(|frame| instance.masks(frame, insn));
-            masks.is_some_and(|masks| masks.live_before.contains(half_slot))
+            masks.map_or(SlotMask::EMPTY, |masks| masks.live_before)
         };
         // An instance that begins further in counts its frames from there.
         let in_instance =
             |instance: &Instance, of: usize| frame as i64 + i64::from(instance.depth) - of as i64;
 
-        let Some(instance) = self.lookup_instance(instances, frames, current) else { return true };
-        if live_before(instance, insn, in_instance(instance, current)) {
-            return true;
-        }
+        let Some(instance) = self.lookup_instance(instances, frames, current) else { return SlotMask::ALL };
+        let mut alive = live_before(instance, insn, in_instance(instance, current));
         for outer in frame..current {
-            let Some(instance) = self.lookup_instance(instances, frames, outer) else { return true };
+            let Some(instance) = self.lookup_instance(instances, frames, outer) else { return SlotMask::ALL };
             let index = in_instance(instance, outer);
             // The kernel takes the index unsigned: a frame outside of the instance is one it knows nothing of.
             if index < 0 || index > i64::from(instance.depth) {
-                return true;
+                return SlotMask::ALL;
             }
             let callsite = frames[outer + 1].callsite;
             let at =
                 if self.program.calls_callback(callsite) { callsite } else { callsite.saturating_add(1) };
-            if live_before(instance, at, index) {
-                return true;
-            }
+            alive |= live_before(instance, at, index);
         }
-        false
+        alive
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// The version of the agent's messages.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 const RELEASE: &str = "7.2.99-cloud-amd64";
 /// How long anything may take that should take no time.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -214,6 +214,85 @@ fn a_guest_of_this_test_is_believed() {
         place.diff(&[]).done().exits(status);
         place.left_are_only(&["out.json"]);
     }
+}
+
+/// What tracing programs read of the program of [`told`], with that many records lost; the first byte of the records is
+/// altered where `sense` is false, and one mask where `right` is.
+fn traced(lost: u64, sense: bool, right: bool) -> Vec<u8> {
+    use livediff::{diff::deep, log::Silent, verifier};
+    use livediff_capture::trace::{self, Hooks};
+    let loaded = crate::program::program();
+    let analysis = verifier::analyze(&loaded, Dialect::V7_2, &mut Silent).unwrap();
+    let main = vec![verifier::CallFrame { subprog: 0, callsite: 0 }];
+    let mut trace = deep::expected(&analysis, &[(main, 2)]);
+    if !right {
+        trace.instances[0].frames[0].1[3].live_before ^= 2;
+    }
+    let hooks = Hooks {
+        lost,
+        const_regs: 1,
+        arg_access: 1,
+        query_init: 1,
+        slot_alive: 128,
+        queries: 1,
+        ..Hooks::default()
+    };
+    let mut records = trace::write(&trace);
+    records[0] ^= u8::from(!sense) << 6;
+    // The payload of a frame is text elsewhere.
+    let message = postcard::to_stdvec(&(13u32, (0u32, 0u32, hooks))).unwrap();
+    let lengths = [message.len() as u32, records.len() as u32];
+    [lengths.into_iter().flat_map(u32::to_le_bytes).collect(), message, records].concat()
+}
+
+#[test]
+fn deep_is_a_match_only_with_everything_that_was_to_come() {
+    let run = |trace: Vec<u8>, more: &[&str]| {
+        let words = [hello(), opened(&["one"]), trace, told(0, &right()), frame(11, 0u32, "")];
+        let place = Place::with_guest(&words, "exec /bin/sleep 300");
+        let done = place.diff(&[&["--deep", "--junit", "out.xml"], more].concat()).done();
+        place.left_are_only(&["out.json", "out.xml"]);
+        let junit = fs::read_to_string(place.path("out.xml")).unwrap();
+        (done, place.json(), junit)
+    };
+    let (done, json, _) = run(traced(0, true, true), &[]);
+    let done = done.exits(0).says("masks of").says("128 answers to the path walk");
+    assert!(done.stdout.contains("1 match"), "{}", done.stdout);
+    let (program, totals) = (&json["kernels"][0]["programs"][0], &json["totals"]);
+    assert_eq!(program["deep"], totals["deep"]);
+    assert_eq!((&totals["deep"]["answers"], &totals["deep"]["differing"]), (&128.into(), &0.into()));
+    // One half-slot of one mask.
+    let (done, json, junit) = run(traced(0, true, false), &[]);
+    done.exits(1).says("live_before").says("the log agrees").says("fp0-8h");
+    let program = &json["kernels"][0]["programs"][0];
+    assert_eq!((&program["status"], &program["deep"]["differing"]), (&"mismatch".into(), &1.into()));
+    assert!(program["diff"].as_str().is_some_and(|diff| diff.contains("fp0-8h")), "{program}");
+    assert_eq!(program["first"]["insn"], 3);
+    assert!(junit.contains("failures=\"1\"") && junit.contains("fp0-8h"), "{junit}");
+    // Lost, senseless, not there: the only program is not compared, and so nothing is.
+    for (trace, why) in [
+        (traced(1, true, true), "1 records found no room"),
+        (traced(0, false, true), "what was traced makes no sense"),
+        (Vec::new(), "nothing was traced"),
+    ] {
+        let (done, json, _) = run(trace, &[]);
+        done.exits(2).says(why).says("not compared deep, though the log agrees");
+        let program = &json["kernels"][0]["programs"][0];
+        assert_eq!(program["status"], "not_loadable");
+        assert!(program["deep"].is_null());
+    }
+    // Lost and wrong.
+    run(traced(1, true, false), &[]).0.exits(1).says("fp0-8h");
+    // A kernel without the hooks, and a dialect without what is compared.
+    let (done, ..) = run(frame(12, "no such function", ""), &[]);
+    done.exits(2).complains("cannot be traced").complains("no such function");
+    let place = Place::new();
+    place.program("qemu-system-x86_64", "exit 1");
+    for dialect in ["dynamic-7.0", "fed53dbcdb"] {
+        let args = ["diff", "a.o", "--deep", "--kernel", "kernel", "--dialect", dialect];
+        place.run(&args).exits(2).complains("--deep compares function instances").complains("7.2.99");
+    }
+    place.run(&["diff", "a.o", "--deep", "--replay"]).exits(2).complains("--replay");
 }
 
 #[test]

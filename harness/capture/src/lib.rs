@@ -10,6 +10,7 @@ mod hex;
 pub mod insn;
 mod loaded;
 mod said;
+pub mod trace;
 
 pub use insn::Insn;
 pub use loaded::{

@@ -7,10 +7,11 @@ use super::{
     libbpf::{self, LoadAnswer, LoadOptions, Program},
     object::{Prepared, Ready},
     stop::Stopper,
+    trace::Thread,
 };
 use crate::protocol::Stop;
 use libbpf_sys as sys;
-use livediff_capture::{Attach, Loaded, Verdict};
+use livediff_capture::{Attach, Loaded, Verdict, trace::Records};
 use std::{
     ffi::{CStr, CString},
     io,
@@ -37,6 +38,10 @@ pub(super) struct LogBuffer {
     marker: Option<String>,
     /// Bytes of the last load's log.
     used: usize,
+    /// Who reads the analysis of this thread's loads.
+    tracing: Option<Thread>,
+    /// What was read of the last load.
+    traced: Option<Records>,
 }
 
 /// How a load went.
@@ -53,7 +58,34 @@ impl LogBuffer {
     pub(super) fn new(size: usize, stop: Option<Stop>) -> io::Result<LogBuffer> {
         let marker = stop.as_ref().map(|stop| stop.marker.clone());
         let stopper = stop.map(|stop| Stopper::new(stop.after)).transpose()?;
-        Ok(LogBuffer { bytes: vec![0; size.max(1 << 16)], used: 0, stopper, marker })
+        Ok(LogBuffer {
+            bytes: vec![0; size.max(1 << 16)],
+            used: 0,
+            stopper,
+            marker,
+            tracing: None,
+            traced: None,
+        })
+    }
+
+    /// From now on the analysis of each load is read too.
+    pub(super) fn trace(&mut self, tracing: Thread) {
+        self.tracing = Some(tracing);
+    }
+
+    /// What was read of the last load, if anything reads it. To be had once.
+    pub(super) fn take_trace(&mut self) -> Option<Records> {
+        self.traced.take()
+    }
+
+    /// Runs a load that is not stopped and says nothing, for what is traced of it.
+    fn run_silently(&mut self, load: impl FnOnce() -> LoadAnswer) -> Result<OwnedFd, i32> {
+        if let Some(tracing) = &mut self.tracing {
+            tracing.begin();
+        }
+        let LoadAnswer { result, .. } = load();
+        self.traced = self.tracing.as_ref().map(Thread::end);
+        result
     }
 
     /// The log of the last load.
@@ -74,10 +106,14 @@ impl LogBuffer {
     /// Runs a load into the buffer, with the stopper at its side if there is one and it `may_stop`.
     fn run(&mut self, may_stop: bool, load: impl FnOnce(&mut [u8]) -> LoadAnswer) -> Load {
         let bytes = &mut self.bytes;
+        if let Some(tracing) = &mut self.tracing {
+            tracing.begin();
+        }
         let (LoadAnswer { result, log_true_size }, told_to_stop) = match &mut self.stopper {
             Some(stopper) if may_stop => stopper.run(|| load(bytes)),
             _ => (load(bytes), false),
         };
+        self.traced = self.tracing.as_ref().map(Thread::end);
         self.set_used(log_true_size);
         Load { result, told_to_stop, cut: log_true_size > self.bytes.len() }
     }
@@ -166,11 +202,15 @@ pub(super) fn ask(options: &LoadOptions<'_>, lines: usize, log: &mut LogBuffer) 
             Err(EAGAIN) if attempts > 0 => attempts -= 1,
             // The error is the log's, and hides the verdict.
             Err(ENOSPC) if cut => {
-                let silent = LoadOptions { log_level: 0, ..*options };
-                break (libbpf::prog_load(&silent, &mut []).result, false, cut);
+                break (ask_silently(options, log), false, cut);
             }
             _ => break (result, false, cut),
         }
+    };
+    let (result, stopped) = match stopped && log.tracing.is_some() {
+        // The answers come during the walk, which is done again in silence: its words would take longer than it.
+        true => (ask_silently(options, log), false),
+        false => (result, stopped),
     };
     let (verdict, errno) = match result {
         _ if stopped => (Verdict::NotRun, EAGAIN),
@@ -179,6 +219,18 @@ pub(super) fn ask(options: &LoadOptions<'_>, lines: usize, log: &mut LogBuffer) 
     };
     let truncated = log.cut(lines) || truncated;
     Answer { verdict, errno, truncated }
+}
+
+/// Asks again, without a log and to the end.
+fn ask_silently(options: &LoadOptions<'_>, log: &mut LogBuffer) -> Result<OwnedFd, i32> {
+    let silent = LoadOptions { log_level: 0, ..*options };
+    let mut attempts = ATTEMPTS;
+    loop {
+        match log.run_silently(|| libbpf::prog_load(&silent, &mut [])) {
+            Err(EAGAIN) if attempts > 0 => attempts -= 1,
+            result => return result,
+        }
+    }
 }
 
 /// As what a program is loaded.

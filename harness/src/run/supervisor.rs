@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{image::Image, memory::MemoryFile, protocol::Stop};
 use boot::BOOT_LIMIT;
+use livediff_capture::{Loaded, Said, trace::Records};
 use prepared::{Prepared, Symbols};
 use session::End;
 use std::{
@@ -90,6 +91,8 @@ pub(super) struct Supervisor<'a> {
     timeout: Duration,
     silence: Duration,
     stop: Option<Stop>,
+    /// Tracing programs read the analysis.
+    trace: bool,
     entries: Vec<Entry>,
     /// To be tried alone, before anything else.
     suspects: VecDeque<Item>,
@@ -170,6 +173,7 @@ impl<'a> Supervisor<'a> {
             timeout: options.timeout,
             silence: SILENCE_LIMIT,
             stop: options.stop.clone(),
+            trace: options.trace,
             entries: Vec::new(),
             suspects: VecDeque::new(),
             suspected: HashSet::new(),
@@ -300,6 +304,14 @@ impl<'a> Supervisor<'a> {
         }
     }
 
+    fn no_trace(&self, reason: &str) -> RunError {
+        RunError::NoTrace {
+            release: self.image.release.clone(),
+            path: self.image.path.display().to_string(),
+            reason: reason.chars().take(2000).collect(),
+        }
+    }
+
     fn check_cancelled(&self) -> Result<(), RunError> {
         if self.cancel.is_cancelled() { Err(RunError::Cancelled) } else { Ok(()) }
     }
@@ -325,6 +337,24 @@ impl<'a> Supervisor<'a> {
 
     fn settled(&self, object: u32, program: u32) -> bool {
         self.entries.get(object as usize).is_none_or(|entry| entry.settled(program))
+    }
+
+    /// Sends the outcome of a program that was loaded, and before it what was traced of the load.
+    fn settle_loaded(
+        &mut self,
+        object: u32,
+        program: u32,
+        loaded: (Loaded, Said),
+        records: Option<Records>,
+    ) -> bool {
+        if let (Some(records), false) = (records, self.settled(object, program))
+            && let Some(entry) = self.entries.get(object as usize)
+            && let Some(name) = entry.programs.as_ref().and_then(|programs| programs.get(program as usize))
+        {
+            let (object, program) = (entry.object.name.clone(), name.name.clone());
+            self.work.event(Event::Traced { object, program, records });
+        }
+        self.settle(object, program, Outcome::Loaded(Box::new(loaded)))
     }
 
     /// Sends the program's outcome out, unless it has one; true if it had none.

@@ -149,6 +149,7 @@ impl Supervisor<'_> {
                             threads: self.vcpus,
                             log_limit: u32::try_from(log_limit).unwrap_or(u32::MAX).min(256 << 20),
                             stop: self.stop.clone(),
+                            trace: self.trace,
                         };
                         vm.send(hello, self.image.config.clone().unwrap_or_default());
                         return Ok(Ok(release));

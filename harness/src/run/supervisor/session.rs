@@ -11,7 +11,7 @@ use crate::{
         vm::{Ended, FromVm, Vm},
     },
 };
-use livediff_capture::Said;
+use livediff_capture::{Said, trace::Records};
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
@@ -65,6 +65,9 @@ impl Supervisor<'_> {
             };
             match event {
                 Some(FromVm::Message(message, payload)) => {
+                    if let (FromGuest::NoTrace { reason }, true) = (&*message, self.trace) {
+                        return Err(self.no_trace(reason));
+                    }
                     let busy = Instant::now();
                     let of_use = session.hear(self, &vm, *message, payload);
                     session.excuse(busy.elapsed());
@@ -107,6 +110,8 @@ struct Session {
     /// What was sent and is not finished: the suspect if it was one, and the size.
     sent: HashMap<u32, (Item, bool, usize)>,
     in_flight: BTreeMap<Item, Begun>,
+    /// What was traced of programs in flight.
+    traces: HashMap<Item, Records>,
     /// What the agent has begun with since it was sent.
     started: HashSet<Item>,
     timeout: Duration,
@@ -125,6 +130,7 @@ impl Session {
             queue: VecDeque::new(),
             sent: HashMap::new(),
             in_flight: BTreeMap::new(),
+            traces: HashMap::new(),
             started: HashSet::new(),
             timeout: supervisor.timeout,
             vcpus: supervisor.vcpus as usize,
@@ -296,7 +302,17 @@ impl Session {
             FromGuest::Loaded { object, program, loaded, verdict, errno, truncated } => {
                 self.in_flight.remove(&Item { object, program: Some(program) });
                 let said = Said { verdict, errno, log: text(payload), truncated };
-                supervisor.settle(object, program, Outcome::Loaded(Box::new((*loaded, said))))
+                let records = self.traces.remove(&Item { object, program: Some(program) });
+                supervisor.settle_loaded(object, program, (*loaded, said), records)
+            }
+            FromGuest::NoTrace { .. } => false,
+            FromGuest::Traced { object, program, hooks } => {
+                let item = Item { object, program: Some(program) };
+                // Kept for as many programs as can be in flight, and of each once.
+                if supervisor.trace && self.in_flight.contains_key(&item) {
+                    self.traces.insert(item, Records { hooks, bytes: payload });
+                }
+                false
             }
             FromGuest::Symbols => {
                 let news = matches!(supervisor.symbols, Symbols::Asked);
@@ -340,7 +356,8 @@ impl Session {
                     return false;
                 }
                 let said = Said { verdict, errno, log: text(payload), truncated };
-                supervisor.settle(object, program, Outcome::Loaded(Box::new((loaded, said))))
+                let records = self.traces.remove(&Item { object, program: Some(program) });
+                supervisor.settle_loaded(object, program, (loaded, said), records)
             }
             FromGuest::NotLoadable { object, program, reason } => {
                 self.in_flight.remove(&Item { object, program: Some(program) });
@@ -349,6 +366,7 @@ impl Session {
             FromGuest::Finished { object } => {
                 let Some((item, ..)) = self.sent.remove(&object) else { return false };
                 self.in_flight.retain(|item, _| item.object != object);
+                self.traces.retain(|item, _| item.object != object);
                 let reason = "the agent gave no result for it".to_string();
                 supervisor.blame(item, &|| Outcome::Lost { reason: reason.clone() });
                 // What it was made into is not needed any more.

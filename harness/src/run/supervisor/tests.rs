@@ -286,7 +286,7 @@ fn run_prepared(
         Event::NotOpened { object, outcome } => not_opened.push(format!("{object}{}", letter(&outcome))),
         Event::GuestRestarted { reason } => restarts.push(reason),
         Event::Unfit { object, .. } => unfit.push(object),
-        Event::Booted { .. } | Event::Opened { .. } => {}
+        Event::Booted { .. } | Event::Opened { .. } | Event::Traced { .. } => {}
     };
     let cancel = Cancel::new();
     let mut work = OneBatch { objects, sink: &mut sink };
@@ -432,6 +432,105 @@ fn a_guest_that_says_nothing_of_use_is_given_up() {
     programs.sort();
     assert_eq!(programs, ["aU", "bU"]);
     assert!(restarts.iter().all(|reason| reason.starts_with("the guest has gone silent")), "{restarts:?}");
+}
+
+/// One object with the programs `p0` and `p1`, of which the agent tells with `tell` when both are in flight.
+fn run_traced(
+    trace: bool,
+    tell: fn(&mut UnixStream) -> std::io::Result<()>,
+) -> (Result<(), RunError>, Vec<String>) {
+    let image = Image::for_tests();
+    let start: Start<'_> = Box::new(move |_| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        std::thread::spawn(move || -> std::io::Result<()> {
+            let hello = FromGuest::Hello { version: VERSION, release: "7.2-test".into() };
+            protocol::write(&mut theirs, &hello, &[])?;
+            let (ToGuest::Hello { trace: asked, .. }, _) = protocol::read::<ToGuest>(&mut theirs)? else {
+                return Ok(());
+            };
+            assert_eq!(asked, trace);
+            protocol::read::<ToGuest>(&mut theirs)?;
+            let programs = vec!["p0".to_string(), "p1".to_string()];
+            protocol::write(&mut theirs, &FromGuest::Opened { object: 0, programs }, &[])?;
+            for program in 0..2 {
+                protocol::write(
+                    &mut theirs,
+                    &FromGuest::Starting { object: 0, program: Some(program) },
+                    &[],
+                )?;
+            }
+            tell(&mut theirs)?;
+            protocol::write(&mut theirs, &FromGuest::Finished { object: 0 }, &[])?;
+            std::thread::sleep(Duration::from_secs(3));
+            Ok(())
+        });
+        Ok(Vm::over(ours).unwrap())
+    });
+    let mut events = Vec::new();
+    let mut sink = |event| match event {
+        Event::Traced { program, records, .. } => {
+            events.push(format!("{program} {} {:?}", records.hooks.lost, records.bytes));
+        }
+        Event::Program { program, outcome, .. } => {
+            let outcome = if matches!(outcome, Outcome::Loaded(_)) { "loaded" } else { "not loadable" };
+            events.push(format!("{program} {outcome}"));
+        }
+        _ => {}
+    };
+    let options = Options { accel: Accel::Tcg, trace, ..Options::default() };
+    let cancel = Cancel::new();
+    let mut work = OneBatch { objects: objects().into_iter().take(1).collect(), sink: &mut sink };
+    let result = Supervisor::with_start(start, &image, &options, &cancel, &mut work).run();
+    (result, events)
+}
+
+fn traced(port: &mut UnixStream, object: u32, program: u32, lost: u64, bytes: &[u8]) -> std::io::Result<()> {
+    let hooks = livediff_capture::trace::Hooks { lost, ..Default::default() };
+    protocol::write(port, &FromGuest::Traced { object, program, hooks }, bytes)
+}
+
+fn loaded_program(port: &mut UnixStream, program: u32) -> std::io::Result<()> {
+    let (loaded, verdict) = (Box::<Loaded>::default(), Verdict::Accepted);
+    let message = FromGuest::Loaded { object: 0, program, loaded, verdict, errno: 0, truncated: false };
+    protocol::write(port, &message, b"log")
+}
+
+#[test]
+fn what_was_traced_comes_right_before_its_program_and_is_no_others() {
+    let tell = |port: &mut UnixStream| {
+        // Of nobody, of one in flight twice, then its result, and once more.
+        traced(port, 0, 7, 1, b"x")?;
+        traced(port, 9, 0, 1, b"x")?;
+        traced(port, 0, 1, 1, b"first")?;
+        traced(port, 0, 1, 2, &[3])?;
+        loaded_program(port, 1)?;
+        traced(port, 0, 1, 3, b"late")?;
+        loaded_program(port, 1)?;
+        loaded_program(port, 0)
+    };
+    let (result, events) = run_traced(true, tell);
+    result.unwrap();
+    assert_eq!(events, ["p1 2 [3]", "p1 loaded", "p0 loaded"]);
+    // Nobody asked for it.
+    let (result, events) = run_traced(false, tell);
+    result.unwrap();
+    assert_eq!(events, ["p1 loaded", "p0 loaded"]);
+}
+
+#[test]
+fn a_kernel_that_cannot_be_traced_ends_the_run() {
+    let tell = |port: &mut UnixStream| {
+        let reason = "no BTF of bpf_stack_slot_alive".to_string();
+        protocol::write(port, &FromGuest::NoTrace { reason }, &[])?;
+        loaded_program(port, 0)
+    };
+    let (result, events) = run_traced(true, tell);
+    let message = result.unwrap_err().to_string();
+    assert!(message.contains("7.2-test") && message.contains("no BTF of bpf_stack_slot_alive"), "{message}");
+    assert!(message.contains("CONFIG_FUNCTION_TRACER"), "{message}");
+    assert!(events.is_empty(), "{events:?}");
+    // Said by one that was not asked, it means nothing.
+    assert_eq!(run_traced(false, tell).1, ["p0 loaded", "p1 not loadable"]);
 }
 
 #[test]
@@ -620,7 +719,7 @@ impl Work for Batches {
                 assert!(before.is_none(), "a program came out twice");
             }
             Event::Booted { .. } | Event::GuestRestarted { .. } => self.guests += 1,
-            Event::Opened { .. } | Event::Unfit { .. } => {}
+            Event::Opened { .. } | Event::Unfit { .. } | Event::Traced { .. } => {}
             Event::NotOpened { object, outcome } => panic!("{object}: {outcome:?}"),
         }
     }
