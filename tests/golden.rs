@@ -81,11 +81,16 @@ fn every_dialect_has_captures() {
     }
 }
 
-/// The outcome for each of [`captures`].
+/// So many programs that differ are enough to know; `livediff diff --replay corpus/captures` tells of all.
+const SHOWN: usize = 20;
+
+/// The outcome for each of [`captures`], found when it is asked for.
 fn judged() -> impl Iterator<Item = (&'static Capture, &'static Comparison)> {
-    static JUDGED: OnceLock<Vec<Comparison>> = OnceLock::new();
+    static JUDGED: OnceLock<Vec<OnceLock<Comparison>>> = OnceLock::new();
     let judge = |capture: &Capture| diff::judge(&capture.loaded, &capture.said, dialect(capture));
-    std::iter::zip(captures(), JUDGED.get_or_init(|| captures().iter().map(judge).collect()))
+    let outcomes = JUDGED.get_or_init(|| captures().iter().map(|_| OnceLock::new()).collect());
+    std::iter::zip(captures(), outcomes)
+        .map(move |(capture, outcome)| (capture, outcome.get_or_init(|| judge(capture))))
 }
 
 #[test]
@@ -101,11 +106,14 @@ fn the_model_says_what_the_kernels_said() {
                 refused.entry(&capture.kernel.release).or_default().push(text);
             }
             _ => {
-                differences.push(format!("{} in {}: {comparison:#?}", name(capture), capture.kernel.release))
+                differences.push(format!("{} in {}: {comparison:#?}", name(capture), capture.kernel.release));
+                if differences.len() == SHOWN {
+                    break;
+                }
             }
         }
     }
-    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
+    assert!(differences.is_empty(), "{} or more differ:\n{}", differences.len(), differences.join("\n"));
     for Kernel { release, refused_early, .. } in KERNELS {
         let refused = refused.remove(release).unwrap_or_default();
         assert_eq!(refused.len(), refused_early, "{release} refused early: {refused:#?}");
