@@ -265,6 +265,7 @@ fn leading_number(text: &str) -> Option<(u32, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diff::tests::TEMPLATES;
     use crate::{log, verifier::SlotMask};
 
     #[test]
@@ -304,13 +305,43 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Sets of runs, as accesses make them: those that the kernel's buffer does not cut.
+        #[test]
+        fn any_slots_are_read_as_they_are_written(
+            frame in 0..16_u8,
+            runs in proptest::collection::vec((0..128_i64, 0..24_i64), 1..8),
+        ) {
+            let ranges = runs.into_iter().map(|(first, length)| SlotMask::range(first, first + length));
+            let set = ranges.fold(SlotMask::EMPTY, |set, range| set | range);
+            let text = log::slots_text(frame, set);
+            proptest::prop_assume!(text.len() < log::TMP_STR_LEN);
+            assert_eq!(slots(&text), Ok(BTreeMap::from([(frame.into(), set.bits())])), "{text}");
+        }
+
+        /// Programs of pointers into the frame, spills, fills, branches and calls.
+        #[test]
+        fn lines_of_any_program_are_read_as_they_are_written(
+            chosen in proptest::collection::vec((0..TEMPLATES, 0..10_u8, 0..11_u8, -66..2_i16), 1..24),
+        ) {
+            lines_of_are_read_back(&crate::diff::tests::program_of(&chosen), &mut Default::default());
+        }
+    }
+
     /// Whatever the renderer writes is read back, with where it comes from.
     #[test]
     fn lines_are_read_as_they_are_written() {
-        let loaded = crate::diff::tests::program();
         let mut kinds = std::collections::HashSet::new();
+        lines_of_are_read_back(&crate::diff::tests::program(), &mut kinds);
+        assert!(kinds.len() >= 13, "only {kinds:?}");
+    }
+
+    fn lines_of_are_read_back(
+        loaded: &livediff_capture::Loaded,
+        kinds: &mut std::collections::HashSet<LineKind>,
+    ) {
         for dialect in crate::Dialect::ALL {
-            let section = log::section(&loaded, dialect);
+            let section = log::section(loaded, dialect);
             let mut reader = Reader::default();
             for (text, written) in section.text.lines().zip(&section.origins) {
                 let line = reader.read(text);
@@ -335,7 +366,6 @@ mod tests {
                 kinds.insert(written.kind);
             }
         }
-        assert!(kinds.len() >= 13, "only {kinds:?}");
     }
 
     #[test]

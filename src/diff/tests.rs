@@ -3,6 +3,7 @@ use crate::log::LineKind;
 #[path = "../../tests/support/program.rs"]
 mod program;
 
+use livediff_capture::Insn;
 use program::insn;
 pub(super) use program::program;
 
@@ -11,6 +12,46 @@ const ADDRESS: &str = "0xff54af7fc013a000";
 const WALK: &str = "0: R1=ctx() R10=fp0\n0: (bf) r6 = r10                      ; R6=fp0 R10=fp0\n";
 const STATISTICS: &str =
     "processed 12 insns (limit 1000000) max_states_per_insn 0 total_states 1 peak_states 1 mark_read 0\n";
+
+/// How many kinds of instructions [`program_of`] knows.
+pub(super) const TEMPLATES: usize = 14;
+
+/// A program of the instructions chosen, by kind, two registers and an offset in slots, and of a subprogram that some
+/// of them call. Most are nothing that the path walk would take; the passes before it take them all.
+pub(super) fn program_of(chosen: &[(usize, u8, u8, i16)]) -> Loaded {
+    let length = chosen.len() as i32;
+    let mut insns: Vec<Insn> = Vec::new();
+    for (at, &(kind, dst, src, slot)) in chosen.iter().enumerate() {
+        let (off, imm) = (slot * 8, i32::from(slot) * 8);
+        // Forward to the exit, which lies behind all of them, or to the next.
+        let to_exit = (length - at as i32 - 1) as i16;
+        insns.push(match kind {
+            0 => insn(0xbf, dst, 10, 0, 0),
+            1 => insn(0xbf, dst, src, 0, 0),
+            2 => insn(0x07, dst, 0, 0, imm),
+            3 => insn(0x0f, dst, src, 0, 0),
+            4 => insn(0x7b, 10, src, off, 0),
+            5 => insn(0x7b, dst, src, off, 0),
+            6 => insn(0x63, dst, src, off + 4, 0),
+            7 => insn(0x79, dst, 10, off, 0),
+            8 => insn(0x79, dst, src, off, 0),
+            9 => insn(0x7a, dst, 0, off, imm),
+            10 => insn(0x15, dst, 0, to_exit, imm),
+            11 => insn(0x85, 0, 1, 0, to_exit.into()),
+            12 => insn(0x85, 0, 0, 0, 5),
+            _ => insn(0xdb, dst, src, off, 0),
+        });
+    }
+    // A call of the subprogram leads behind the exit.
+    for insn in insns.iter_mut().filter(|insn| insn.code == 0x85 && insn.src_reg == 1) {
+        insn.imm += 1;
+    }
+    insns.extend([insn(0x95, 0, 0, 0, 0), insn(0x79, 0, 1, -8, 0), insn(0x95, 0, 0, 0, 0)]);
+    if !insns.iter().any(|insn| insn.code == 0x85 && insn.src_reg == 1) {
+        insns.truncate(chosen.len() + 1);
+    }
+    Loaded { insns, prog_type: 1, ..Loaded::default() }
+}
 
 /// A chain of calls in a circle: the kernel refuses it where it sorts the subprograms.
 fn recursive() -> Loaded {

@@ -4,6 +4,8 @@ mod event;
 mod render;
 
 pub use event::{Event, Listener, MaskKind, Place, Silent};
+#[cfg(test)]
+pub(crate) use render::TMP_STR_LEN;
 #[cfg(feature = "cli")]
 pub(crate) use render::pointers_text;
 pub(crate) use render::slots_text;

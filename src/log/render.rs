@@ -12,7 +12,7 @@ use crate::verifier::{
 };
 
 /// Characters that fit into the kernel's formatting buffer (`TMP_STR_BUF_LEN` less the terminator).
-const TMP_STR_LEN: usize = 319;
+pub(crate) const TMP_STR_LEN: usize = 319;
 /// `BPF_LOG_MIN_ALIGNMENT` and `BPF_LOG_ALIGNMENT`: columns of what follows an instruction.
 const MIN_ALIGNMENT: usize = 8;
 const ALIGNMENT: usize = 40;

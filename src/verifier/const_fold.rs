@@ -346,6 +346,63 @@ mod tests {
         Value { state: State::Const, map: 0, value }
     }
 
+    fn joined(old: Value, new: Value) -> Value {
+        let mut regs = [old; MAX_BPF_REG];
+        join(&mut regs, &[new; MAX_BPF_REG]);
+        regs[0]
+    }
+
+    /// Values of every state, with what earlier states may have left in them.
+    fn values() -> Vec<Value> {
+        let mut values = vec![Value::default()];
+        for state in [State::Unknown, State::Const, State::Map, State::MapValue, State::Subprog] {
+            for (map, value) in [(0, 0), (0, 7), (1, 0), (1, 7)] {
+                values.push(Value { state, map, value });
+            }
+        }
+        values
+    }
+
+    /// What an unvisited instruction would hand on is the exception, as the kernel has it: it is joined like a value
+    /// that differs. None is handed on, because an instruction is visited before what follows it.
+    #[test]
+    fn a_join_keeps_equals_and_does_not_depend_on_the_order_of_what_was_visited() {
+        let visited = |value: &Value| value.state != State::Unvisited;
+        for a in values() {
+            assert_eq!(joined(a, a), a);
+            assert_eq!(joined(Value::default(), a), a);
+            let unvisited_last = if visited(&a) { State::Unknown } else { State::Unvisited };
+            assert_eq!(joined(a, Value::default()).state, unvisited_last);
+            for b in values().into_iter().filter(visited) {
+                assert!(!visited(&a) || joined(a, b).state == joined(b, a).state, "{a:?} {b:?}");
+                for c in values().into_iter().filter(visited) {
+                    let (left, right) = (joined(joined(a, b), c), joined(a, joined(b, c)));
+                    assert_eq!(left.state, right.state, "{a:?} {b:?} {c:?}");
+                    if left.state != State::Unknown {
+                        assert_eq!(left, right, "{a:?} {b:?} {c:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The fixed point may pass over what has no news, see the same law in `arg_track`.
+    #[test]
+    fn what_was_joined_once_changes_nothing_ever_after() {
+        let visited: Vec<Value> =
+            values().into_iter().filter(|value| value.state != State::Unvisited).collect();
+        for known in values() {
+            for &a in &visited {
+                let first = joined(known, a);
+                assert_eq!(joined(first, a), first, "{known:?} {a:?}");
+                for &other in &visited {
+                    let later = joined(first, other);
+                    assert_eq!(joined(later, a), later, "{known:?} {a:?} {other:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_constant_over_a_map_is_not_the_same_constant() {
         let map = Value { state: State::Map, map: 3, value: 0 };

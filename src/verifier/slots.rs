@@ -102,4 +102,48 @@ mod tests {
         assert_eq!(SlotMask::range(5, 4), SlotMask::EMPTY);
         assert_eq!(SlotMask::range(-3, 1).bits(), 0b11);
     }
+
+    /// The half-slots of a set, one by one.
+    fn members(mask: SlotMask) -> Vec<u32> {
+        (0..HALF_SLOTS).filter(|half_slot| mask.contains(*half_slot)).collect()
+    }
+
+    #[test]
+    fn a_range_holds_what_lies_in_it_and_nothing_else() {
+        for lo in -3..132 {
+            for hi in -3..132 {
+                let expected: Vec<u32> =
+                    (0..HALF_SLOTS).filter(|i| (lo..=hi).contains(&i64::from(*i))).collect();
+                let mask = SlotMask::range(lo, hi);
+                assert_eq!(members(mask), expected, "{lo}..={hi}");
+                assert_eq!(mask.is_empty(), expected.is_empty());
+            }
+        }
+        assert!(!SlotMask::ALL.contains(HALF_SLOTS) && !SlotMask::ALL.contains(u32::MAX));
+    }
+
+    proptest::proptest! {
+        /// The laws of sets, and each operation half-slot by half-slot.
+        #[test]
+        fn operations_are_those_of_sets(a: u128, b: u128, c: u128) {
+            let (a, b, c) = (SlotMask::from(a), SlotMask::from(b), SlotMask::from(c));
+            for i in 0..HALF_SLOTS {
+                let (in_a, in_b) = (a.contains(i), b.contains(i));
+                assert_eq!((a | b).contains(i), in_a || in_b);
+                assert_eq!((a & b).contains(i), in_a && in_b);
+                assert_eq!((!a).contains(i), !in_a);
+            }
+            assert_eq!((a | a, a & a), (a, a));
+            assert_eq!((a | b, a & b), (b | a, b & a));
+            assert_eq!(((a | b) | c, (a & b) & c), (a | (b | c), a & (b & c)));
+            assert_eq!(a & (b | c), a & b | a & c);
+            assert_eq!((!(a | b), !!a), (!a & !b, a));
+            assert_eq!((a | SlotMask::EMPTY, a & SlotMask::ALL), (a, a));
+            let (mut joined, mut met) = (a, a);
+            joined |= b;
+            met &= b;
+            assert_eq!((joined, met), (a | b, a & b));
+            assert_eq!(SlotMask::from(a.bits()), a);
+        }
+    }
 }
