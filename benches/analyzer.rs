@@ -4,7 +4,10 @@
 //! cargo bench --bench analyzer                         both tables, the throughput over corpus/captures
 //! cargo bench --bench analyzer -- throughput PATH...   programs, instructions and log bytes per second over captures
 //! cargo bench --bench analyzer -- growth               time and memory against size, with fitted exponents
+//! cargo bench --bench analyzer -- silent PATH...       one line: what one pass over captures takes, events off
 //! ```
+//!
+//! `scripts/bench` runs it beside what else there is; with `silent`, in a guest.
 //!
 //! Times are medians over repeated runs, taken in turn, because a machine that does other work besides slows all of
 //! them alike. Memory is the peak of a process of its own for each size, less what it held before the analysis.
@@ -44,8 +47,11 @@ fn main() -> ExitCode {
             throughput(&paths.iter().map(PathBuf::from).collect::<Vec<_>>())
         }
         ["growth"] => growth(),
+        ["silent", paths @ ..] if !paths.is_empty() => {
+            silent(&paths.iter().map(PathBuf::from).collect::<Vec<_>>())
+        }
         ["one", shape, size] => one(shape, size),
-        _ => Err("usage: analyzer [throughput PATH... | growth]".into()),
+        _ => Err("usage: analyzer [throughput PATH... | growth | silent PATH...]".into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,28 +67,49 @@ fn median<T: Ord + Copy>(mut of: Vec<T>) -> Option<T> {
     of.get(of.len() / 2).copied()
 }
 
-/// Analyses every capture in the paths, with and without events.
-fn throughput(paths: &[PathBuf]) -> Result<()> {
-    let mut captures = Vec::new();
+/// A program as a kernel of a dialect saw it.
+type Input = (Loaded, Dialect);
+
+/// The programs of all captures in the paths that the model can analyse. What a kernel refused before liveness tells
+/// nothing about liveness.
+fn programs(paths: &[PathBuf]) -> Result<Vec<Input>> {
+    let mut programs = Vec::new();
     for path in paths {
-        collect(path, &mut captures)?;
+        collect(path, &mut programs)?;
     }
-    let programs: Vec<(Loaded, Dialect)> = captures
-        .into_iter()
-        .filter_map(|capture| Some((capture.loaded, Dialect::from_id(&capture.kernel.dialect)?)))
-        .filter(|(loaded, dialect)| is_measured(loaded, *dialect))
-        .collect();
+    programs.retain(|(loaded, dialect)| is_measured(loaded, *dialect));
     if programs.is_empty() {
         return Err("there are no captures that the model can analyse".into());
     }
+    Ok(programs)
+}
+
+/// Analyses every program once, without events.
+fn analyze_all(programs: &[Input]) -> Duration {
+    let started = Instant::now();
+    for (loaded, dialect) in programs {
+        black_box(verifier::analyze(loaded, *dialect, &mut Silent).is_ok());
+    }
+    started.elapsed()
+}
+
+/// Prints what all programs take without events, for `scripts/bench` to read. Once the programs were analysed to see
+/// whether they can be, so nothing is done for the first time.
+fn silent(paths: &[PathBuf]) -> Result<()> {
+    let programs = programs(paths)?;
+    let insns: usize = programs.iter().map(|(loaded, _)| loaded.insns.len()).sum();
+    let elapsed = median((0..RUNS).map(|_| analyze_all(&programs)).collect()).unwrap_or_default();
+    println!("silent {} programs {insns} insns {} ns", programs.len(), elapsed.as_nanos());
+    Ok(())
+}
+
+/// Analyses every capture in the paths, with and without events.
+fn throughput(paths: &[PathBuf]) -> Result<()> {
+    let programs = programs(paths)?;
     let insns: usize = programs.iter().map(|(loaded, _)| loaded.insns.len()).sum();
     let (mut off, mut on, mut bytes) = (Vec::new(), Vec::new(), 0);
     for _ in 0..RUNS {
-        let started = Instant::now();
-        for (loaded, dialect) in &programs {
-            black_box(verifier::analyze(loaded, *dialect, &mut Silent).is_ok());
-        }
-        off.push(started.elapsed());
+        off.push(analyze_all(&programs));
         let started = Instant::now();
         bytes = programs
             .iter()
@@ -110,7 +137,7 @@ fn is_measured(loaded: &Loaded, dialect: Dialect) -> bool {
         .is_ok_and(|analysis| !matches!(analysis.stack, Stack::Observed))
 }
 
-fn collect(path: &Path, captures: &mut Vec<Capture>) -> Result<()> {
+fn collect(path: &Path, programs: &mut Vec<Input>) -> Result<()> {
     let name = || path.display().to_string();
     if path.is_dir() {
         let mut entries = fs::read_dir(path)
@@ -121,12 +148,14 @@ fn collect(path: &Path, captures: &mut Vec<Capture>) -> Result<()> {
         for entry in entries {
             let is_capture = entry.extension().is_some_and(|extension| extension == file::EXTENSION);
             if entry.is_dir() || is_capture {
-                collect(&entry, captures)?;
+                collect(&entry, programs)?;
             }
         }
         return Ok(());
     }
-    captures.extend(file::read(path)?);
+    // What the kernel said is not kept: it is much.
+    let input = |capture: Capture| Some((capture.loaded, Dialect::from_id(&capture.kernel.dialect)?));
+    programs.extend(file::read(path)?.into_iter().filter_map(input));
     Ok(())
 }
 
