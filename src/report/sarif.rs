@@ -297,6 +297,11 @@ impl Found<'_> {
 
 /// A path as a reference to it: one that is absolute as a URI, others relative to where the user stands.
 fn uri(path: &str) -> String {
+    // Compilers are often given `./a.c`, and code scanning compares names.
+    let mut path = path;
+    while let Some(rest) = path.strip_prefix("./") {
+        path = rest.trim_start_matches('/');
+    }
     let mut uri = String::new();
     if Path::new(path).is_absolute() {
         uri.push_str("file://");
@@ -424,6 +429,9 @@ mod tests {
         assert_eq!(uri("/a b/ü.o"), "file:///a%20b/%C3%BC.o");
         assert_eq!(uri("a:b/c:d.o"), "./a%3Ab/c%3Ad.o");
         assert_eq!(uri("a/b.o"), "a/b.o");
+        assert_eq!(uri("././a/./b.o"), "a/./b.o");
+        assert_eq!(uri(".//b.o"), "b.o");
+        assert_eq!(uri("../b.o"), "../b.o");
         assert_eq!(uri(""), "./");
     }
 }
