@@ -1,4 +1,40 @@
 //! The BPF verifier's stack and register liveness analysis, as Linux computes it.
+//!
+//! | to | use |
+//! | --- | --- |
+//! | analyse a program | [`verifier::analyze`], which gives masks, constants, postorder and live registers |
+//! | have the kernel's text of it | [`log::section`], or a [`log::Listener`] for the steps as types |
+//! | ask what the path walk asks | [`verifier::Analysis::stack_slot_alive`] |
+//! | hold a verifier's log against it | [`diff::judge`] |
+//! | hold two verifiers' logs against each other | [`diff::between()`] |
+//! | tell a kernel's generation from its BTF | [`Dialect::detect`] |
+//!
+//! What a program is, as the verifier sees it, is a [`capture::Loaded`]. With the feature `cli`, which is on by default,
+//! `capture::file` reads one from a capture and `loader` from a BPF object. Without it the library has no native
+//! dependency and does no I/O.
+//!
+//! ```
+//! use livediff::{
+//!     Dialect,
+//!     capture::{Insn, Loaded},
+//!     log,
+//! };
+//!
+//! let insns = vec![
+//!     Insn { code: 0x7a, dst_reg: 10, off: -8, imm: 1, ..Insn::default() }, // *(u64 *)(r10 -8) = 1
+//!     Insn { code: 0x61, dst_reg: 0, src_reg: 10, off: -4, imm: 0 },        // r0 = *(u32 *)(r10 -4)
+//!     Insn { code: 0x95, ..Insn::default() },                               // exit
+//! ];
+//! let section = log::section(&Loaded { insns, ..Loaded::default() }, Dialect::V7_2);
+//! let listing: Vec<&str> = section.text.lines().filter(|line| line.contains("; ")).collect();
+//! assert_eq!(
+//!     listing,
+//!     [
+//!         "  0: (7a) *(u64 *)(r10 -8) = 1         ; def: fp0-8",
+//!         "  1: (61) r0 = *(u32 *)(r10 -4)        ; use: fp0-4h",
+//!     ]
+//! );
+//! ```
 #![forbid(unsafe_code)]
 #[cfg(feature = "cli")]
 pub mod assemble;
@@ -23,6 +59,8 @@ pub mod reduce;
 pub mod report;
 pub mod verifier;
 
+/// What a verifier saw of a program and what it said: the types that everything here works on.
+pub use livediff_capture as capture;
 pub use verifier::Dialect;
 
 /// The version, and in parentheses the commit that it was built from, or why that is not known:

@@ -26,6 +26,15 @@ const ADDR_SPACE_CAST: i16 = 1;
 /// `kfunc_name` gives the name of the kernel function that a call names, and is asked for such calls only; `None`
 /// prints as `kernel-function`, as the kernel does for a function without a name. Any instructions are taken: a
 /// 64-bit load whose second half is missing reads it as zero, and `idx` past the end writes nothing.
+///
+/// ```
+/// use livediff::{Dialect, bpf::disasm, capture::Insn};
+///
+/// let load = Insn { code: 0x61, dst_reg: 0, src_reg: 10, off: -4, imm: 0 };
+/// let mut text = String::new();
+/// disasm::write_insn(&mut text, &[load], 0, Dialect::V7_2, &|_| None);
+/// assert_eq!(text, "(61) r0 = *(u32 *)(r10 -4)");
+/// ```
 pub fn write_insn<'n>(
     out: &mut String,
     insns: &[Insn],

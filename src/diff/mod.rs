@@ -131,6 +131,26 @@ impl Comparison {
 }
 
 /// Runs the model on `loaded` and compares its words with the kernel's.
+///
+/// ```
+/// use livediff::{
+///     Dialect,
+///     capture::{Insn, Loaded, Said, Verdict},
+///     diff::{self, Status},
+///     log,
+/// };
+///
+/// let exit = Insn { code: 0x95, ..Insn::default() };
+/// let loaded = Loaded { insns: vec![exit], ..Loaded::default() };
+/// // Here the model's own words stand for a kernel's.
+/// let mut log = log::section(&loaded, Dialect::V7_2).text;
+/// let said = |log: &str| Said { verdict: Verdict::Accepted, errno: 0, log: log.into(), truncated: false };
+/// assert_eq!(diff::judge(&loaded, &said(&log), Dialect::V7_2).status, Status::Match);
+///
+/// log = log.replace("0: 0.........", "0: 01........");
+/// let comparison = diff::judge(&loaded, &said(&log), Dialect::V7_2);
+/// assert_eq!((comparison.status, comparison.insn()), (Status::Mismatch, Some(0)));
+/// ```
 pub fn judge(loaded: &Loaded, said: &Said, dialect: Dialect) -> Comparison {
     compare(loaded, said, dialect, &log::section(loaded, dialect))
 }

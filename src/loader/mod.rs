@@ -98,6 +98,17 @@ pub struct Program {
 /// Opens an object for a kernel. `name` is its path; libbpf names maps after it. Programs come in libbpf's order.
 ///
 /// What the object asks for is bounded, see `limits`; the work is done on a thread with a stack for it.
+///
+/// ```
+/// use livediff::{Dialect, loader, log};
+///
+/// let name = "corpus/frames/calls.bpf.o";
+/// let programs = loader::open(name, &std::fs::read(name)?, None)?;
+/// let program = programs.iter().find(|program| program.name == "pass_five_args").ok_or("no such program")?;
+/// let section = log::section(program.loaded.as_ref().map_err(String::as_str)?, Dialect::V7_2);
+/// assert!(section.text.contains("topo_order[1] = pass_five_args"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn open(name: &str, bytes: &[u8], kernel: Option<&Kernel<'_>>) -> Result<Vec<Program>, OpenError> {
     thread::scope(|threads| {
         let opener = thread::Builder::new().name("loader".into()).stack_size(limits::STACK);

@@ -125,6 +125,31 @@ pub enum Event<'a> {
 }
 
 /// Takes the events of an analysis.
+///
+/// ```
+/// use livediff::{
+///     Dialect,
+///     capture::{Insn, Loaded},
+///     log::{Event, Listener},
+///     verifier::{self, Program},
+/// };
+///
+/// /// Counts the instructions that the fixed point looks at.
+/// struct Visits(usize);
+///
+/// impl Listener for Visits {
+///     fn event(&mut self, _: &Program<'_>, event: Event<'_>) {
+///         self.0 += usize::from(matches!(event, Event::Transfer { .. }));
+///     }
+/// }
+///
+/// let exit = Insn { code: 0x95, ..Insn::default() };
+/// let loaded = Loaded { insns: vec![exit], ..Loaded::default() };
+/// let mut visits = Visits(0);
+/// verifier::analyze(&loaded, Dialect::V7_2, &mut visits)?;
+/// assert_eq!(visits.0, 1);
+/// # Ok::<(), verifier::Error>(())
+/// ```
 pub trait Listener {
     /// Whether events are wanted at all; an analysis that nobody listens to doesn't make them.
     fn listens(&self) -> bool {

@@ -8,5 +8,4 @@ pub use event::{Event, Listener, MaskKind, Place, Silent};
 pub(crate) use render::TMP_STR_LEN;
 #[cfg(feature = "cli")]
 pub(crate) use render::pointers_text;
-pub(crate) use render::slots_text;
-pub use render::{End, LIVE_REGS_HEADER, LineKind, Origin, Renderer, Section, section};
+pub use render::{End, LIVE_REGS_HEADER, LineKind, Origin, Renderer, Section, section, slots_text};

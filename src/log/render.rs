@@ -90,6 +90,17 @@ pub struct Section {
 }
 
 /// Analyses a program and writes what the kernel prints meanwhile.
+///
+/// ```
+/// use livediff::{Dialect, capture::{Insn, Loaded}, log::{self, End}};
+///
+/// let store = Insn { code: 0x7a, dst_reg: 10, src_reg: 0, off: -8, imm: 1 };
+/// let exit = Insn { code: 0x95, ..Insn::default() };
+/// let loaded = Loaded { insns: vec![store, exit], ..Loaded::default() };
+/// let section = log::section(&loaded, Dialect::V7_2);
+/// assert_eq!(section.end, End::Complete);
+/// assert!(section.text.contains("  0: (7a) *(u64 *)(r10 -8) = 1         ; def: fp0-8\n"));
+/// ```
 pub fn section(loaded: &Loaded, dialect: Dialect) -> Section {
     let mut renderer = Renderer::default();
     let end = match verifier::analyze(loaded, dialect, &mut renderer) {
@@ -437,7 +448,14 @@ impl Renderer {
 }
 
 /// The slots of a frame as the kernel lists them: `fp0-8..-24 fp0-28h`; nothing for the empty set.
-pub(crate) fn slots_text(frame: u8, mask: SlotMask) -> String {
+///
+/// ```
+/// use livediff::{log::slots_text, verifier::SlotMask};
+///
+/// // Half-slots 0 and 1 are the slot fp-8, half-slot 2 is the upper half of fp-16.
+/// assert_eq!(slots_text(0, SlotMask::range(0, 2)), "fp0-8 fp0-12h");
+/// ```
+pub fn slots_text(frame: u8, mask: SlotMask) -> String {
     let mut renderer = Renderer::default();
     renderer.slot_mask(frame, true, mask);
     renderer.text

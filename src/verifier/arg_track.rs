@@ -147,6 +147,15 @@ impl ArgTrack {
     }
 
     /// What holds where two paths meet (`__arg_track_join` for visited values).
+    ///
+    /// ```
+    /// use livediff::verifier::ArgTrack;
+    ///
+    /// let (a, b) = (ArgTrack::single(0, -8), ArgTrack::single(0, -16));
+    /// let ArgTrack::Fp { frame: 0, offsets } = a.join(b) else { panic!("another frame") };
+    /// assert_eq!(offsets.as_slice(), [-16, -8]);
+    /// assert_eq!(a.join(ArgTrack::single(1, -8)), ArgTrack::Imprecise(0b11));
+    /// ```
     pub fn join(self, other: ArgTrack) -> ArgTrack {
         match (self, other) {
             (ArgTrack::Fp { frame, offsets: a }, ArgTrack::Fp { frame: other_frame, offsets: b })

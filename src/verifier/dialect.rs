@@ -5,6 +5,13 @@
 use std::fmt;
 
 /// A generation of the kernel's liveness analysis.
+///
+/// ```
+/// use livediff::Dialect;
+///
+/// assert_eq!(Dialect::from_id("7.2"), Some(Dialect::V7_2));
+/// assert_eq!((Dialect::Dynamic7_0.id(), Dialect::Dynamic7_0.to_string()), ("dynamic-7.0", "dynamic".into()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
     /// Linux 6.18. From here to 7.0 stack liveness is observed while the verifier walks the paths, and so no matter

@@ -63,6 +63,32 @@ pub enum Stack {
 ///
 /// # Errors
 /// What the kernel's passes refuse on the way: then the listener has been told all that the kernel prints first.
+///
+/// # Example
+/// ```
+/// use livediff::{
+///     Dialect,
+///     capture::{Insn, Loaded},
+///     log::Silent,
+///     verifier::{self, Stack},
+/// };
+///
+/// let insns = vec![
+///     Insn { code: 0x7a, dst_reg: 10, off: -8, imm: 1, ..Insn::default() }, // *(u64 *)(r10 -8) = 1
+///     Insn { code: 0x61, dst_reg: 0, src_reg: 10, off: -4, imm: 0 },        // r0 = *(u32 *)(r10 -4)
+///     Insn { code: 0x95, ..Insn::default() },                               // exit
+/// ];
+/// let loaded = Loaded { insns, ..Loaded::default() };
+/// let analysis = verifier::analyze(&loaded, Dialect::V7_2, &mut Silent)?;
+///
+/// // Before the load r10 is live, which is never listed, and no other register; before the exit r0 is.
+/// assert_eq!(analysis.live_regs.before, [1 << 10, 1 << 10, 1]);
+/// let Stack::ByCallsite(instances) = &analysis.stack else { unreachable!("7.2 keeps it by call site") };
+/// let masks = instances[0].masks(0, 1).expect("the frame is touched");
+/// // Half-slot 0 is fp-4 to fp-1.
+/// assert_eq!((masks.may_read.bits(), masks.live_before.bits()), (0b01, 0b01));
+/// # Ok::<(), verifier::Error>(())
+/// ```
 pub fn analyze<'a>(
     loaded: &'a Loaded,
     dialect: Dialect,

@@ -38,6 +38,26 @@ impl Analysis<'_> {
     ///
     /// `frame` indexes `frames`; `half_slot` is 0 to 127. Where the analysis knows nothing of a frame the answer is
     /// true; false if there is no such frame or half-slot.
+    ///
+    /// ```
+    /// use livediff::{
+    ///     Dialect,
+    ///     capture::{Insn, Loaded},
+    ///     log::Silent,
+    ///     verifier::{self, CallFrame},
+    /// };
+    ///
+    /// let insns = vec![
+    ///     Insn { code: 0x79, dst_reg: 0, src_reg: 10, off: -8, imm: 0 }, // r0 = *(u64 *)(r10 -8)
+    ///     Insn { code: 0x95, ..Insn::default() },                        // exit
+    /// ];
+    /// let loaded = Loaded { insns, ..Loaded::default() };
+    /// let analysis = verifier::analyze(&loaded, Dialect::V7_2, &mut Silent)?;
+    /// let chain = [CallFrame { subprog: 0, callsite: 0 }];
+    /// assert!(analysis.stack_slot_alive(&chain, 0, 0, 1));
+    /// assert!(!analysis.stack_slot_alive(&chain, 1, 0, 1), "nothing reads it after the load");
+    /// # Ok::<(), verifier::Error>(())
+    /// ```
     pub fn stack_slot_alive(&self, frames: &[CallFrame], insn: u32, frame: usize, half_slot: u32) -> bool {
         self.stack_slots_alive(frames, insn, frame).contains(half_slot)
     }

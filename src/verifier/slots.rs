@@ -13,6 +13,14 @@ pub const HALF_SLOT_SIZE: i64 = 4;
 pub const SLOTS: usize = 64;
 
 /// A set of half-slots of one frame (`spis_t`).
+///
+/// ```
+/// use livediff::verifier::SlotMask;
+///
+/// let slot = SlotMask::range(2, 3); // fp-16, both halves
+/// assert!(slot.contains(3) && !slot.contains(4));
+/// assert_eq!((slot & !SlotMask::range(3, 9)).bits(), 0b100);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SlotMask(u128);
 
