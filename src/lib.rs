@@ -35,6 +35,8 @@
 //!     ]
 //! );
 //! ```
+//!
+//! The algorithm is told in the book (`book/src`), and two programs that use the library are in `examples/`.
 #![forbid(unsafe_code)]
 #[cfg(feature = "cli")]
 pub mod assemble;
@@ -62,6 +64,11 @@ pub mod verifier;
 /// What a verifier saw of a program and what it said: the types that everything here works on.
 pub use livediff_capture as capture;
 pub use verifier::Dialect;
+
+/// The Rust of the book, as documentation tests.
+#[cfg(all(doctest, feature = "cli"))]
+#[doc = include_str!("../book/src/library.md")]
+struct Book;
 
 /// The version, and in parentheses the commit that it was built from, or why that is not known:
 /// `0.1.0 (1f2e3d4c5b6a 2026-11-20)`.
