@@ -51,6 +51,8 @@ mod elf;
 pub mod fuzz;
 pub mod guard;
 #[cfg(feature = "cli")]
+pub mod interpret;
+#[cfg(feature = "cli")]
 pub mod loader;
 pub mod log;
 #[cfg(feature = "cli")]

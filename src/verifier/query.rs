@@ -5,7 +5,7 @@ use super::slots::{HALF_SLOTS, SlotMask};
 use super::{Analysis, Stack};
 
 /// A frame of the call chain that a question is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallFrame {
     /// Index of the subprogram that owns the frame.
     pub subprog: u32,
@@ -17,7 +17,7 @@ impl Analysis<'_> {
     /// The instance that describes a frame of a call chain (`lookup_instance`): the one of the same call site at
     /// the frame's own depth, or at the nearest smaller one, since a chain whose outer frames lend no pointer is
     /// analysed from where the pointers begin.
-    fn lookup_instance<'i>(
+    pub(crate) fn lookup_instance<'i>(
         &self,
         instances: &'i [Instance],
         frames: &[CallFrame],
