@@ -61,6 +61,8 @@ mod random;
 pub mod reduce;
 #[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "cli")]
+pub mod soundness;
 pub mod verifier;
 
 /// What a verifier saw of a program and what it said: the types that everything here works on.
