@@ -1,7 +1,7 @@
 //! The generator: actions, their weights, and what they make.
 
 use super::features::{Features, Seen};
-use crate::assemble::{Function, Instruction, Kfunc, Operand, Program, Signature};
+use crate::assemble::{AssembleError, Function, Instruction, Kfunc, Operand, Program, Signature};
 use crate::bpf::{
     btf::{Btf, Kind},
     helpers::{self, ArgKind},
@@ -73,6 +73,11 @@ impl Material {
             Some(Kfunc { name: (*name).to_owned(), signature })
         });
         Material { maps: Arc::new(maps()), kfuncs: Arc::new(kfuncs.collect()) }
+    }
+
+    /// What there is without a kernel: maps, and no kernel functions.
+    pub fn without_kernel() -> Material {
+        Material { maps: Arc::new(maps()), kfuncs: Arc::default() }
     }
 }
 
@@ -146,9 +151,7 @@ impl Generator {
             let mut random = Random::new(random.next() ^ Random::new(number).next());
             let mut random = Random::new(random.next().wrapping_add(candidate as u64));
             let program = self.program(number, &mut random);
-            let (_, prog_type) = section_of(&program);
-            let like = Loaded { prog_type, ..Loaded::default() };
-            let features = program.link(&like).map(|loaded| Features::of(&loaded, self.dialect));
+            let features = loaded(&program).map(|loaded| Features::of(&loaded, self.dialect));
             let features = features.unwrap_or_default();
             (self.seen.worth(&features), program, features)
         };
@@ -207,6 +210,39 @@ impl Generator {
         };
         program.tidy();
         program
+    }
+}
+
+/// What a kernel would be given of a program that was made here, its kernel functions left out.
+pub fn loaded(program: &Program) -> Result<Loaded, AssembleError> {
+    program.link(&Loaded { prog_type: section_of(program).1, ..Loaded::default() })
+}
+
+/// Takes from a program some of what the verifier would end its paths for: accesses beside slots and frames, distances
+/// that lead there. What it does beyond that stays.
+pub fn tame(program: &mut Program) {
+    for insn in program.functions.iter_mut().flat_map(|function| &mut function.insns) {
+        let insn = &mut insn.insn;
+        let memory = matches!(insn.class(), class::LDX | class::ST | class::STX);
+        let base = if insn.class() == class::LDX || insn.imm == atomic::LOAD_ACQ && insn.class() == class::STX
+        {
+            insn.src_reg
+        } else {
+            insn.dst_reg
+        };
+        if memory && base != REG_PARAMS {
+            let size = insn.size_bytes() as i16;
+            insn.off = insn.off / size * size;
+            if base == REG_FP && !(-512..=-size).contains(&insn.off) {
+                insn.off = -8 * (1 + insn.off.rem_euclid(16));
+            }
+        } else if insn.class() == class::ALU64 && matches!(insn.op(), alu::ADD | alu::SUB) && !insn.is_src_x()
+        {
+            insn.imm = match insn.imm {
+                imm @ -512..=512 => imm / 8 * 8,
+                imm => imm % 64 * 8,
+            };
+        }
     }
 }
 
@@ -731,8 +767,7 @@ mod tests {
     fn nearly_all_are_analysed() {
         let programs = programs(1, 150);
         let analysed = programs.iter().filter(|program| {
-            let like = Loaded { prog_type: section_of(program).1, ..Loaded::default() };
-            let loaded = program.link(&like).unwrap();
+            let loaded = loaded(program).unwrap();
             crate::verifier::analyze(&loaded, Dialect::V7_2, &mut crate::log::Silent).is_ok()
         });
         let analysed = analysed.count();

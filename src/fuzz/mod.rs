@@ -13,4 +13,4 @@ mod features;
 mod generate;
 
 pub use features::{Features, Seen};
-pub use generate::{Generator, Material};
+pub use generate::{Generator, Material, loaded, tame};
