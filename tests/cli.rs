@@ -32,6 +32,8 @@ mod program;
 mod reduce;
 #[path = "support/skipped.rs"]
 mod skipped;
+#[path = "cli/soundness.rs"]
+mod soundness;
 
 use program::program;
 use skipped::skipped;

@@ -148,7 +148,16 @@ pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
 
 /// The kernel that was named, or a cached one of the default series.
 fn kernel(flags: &AnalyzeFlags, output: &Output) -> Result<Option<Kernel>> {
-    let wanted = match &flags.kernel {
+    types(flags.kernel.as_deref(), flags.dialect, output)
+}
+
+/// The kernel that was named, or a cached one of the default series, for its types.
+pub(super) fn types(
+    named: Option<&str>,
+    dialect: Option<Dialect>,
+    output: &Output,
+) -> Result<Option<Kernel>> {
+    let wanted = match named {
         Some(text) => Wanted::parse(text)?,
         None => {
             let cached = Store::open().and_then(|store| store.cached()).unwrap_or_default();
@@ -163,7 +172,7 @@ fn kernel(flags: &AnalyzeFlags, output: &Output) -> Result<Option<Kernel>> {
         }
     };
     let task = output.task("kernel");
-    Kernel::open(&wanted, flags.dialect, &|what| task.notice(what)).map(Some)
+    Kernel::open(&wanted, dialect, &|what| task.notice(what)).map(Some)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

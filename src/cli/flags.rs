@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Reduce(super::reduce::ReduceFlags),
     /// Make random programs, load them into a kernel, and compare what kernel and model say.
     Fuzz(super::fuzz::FuzzFlags),
+    /// Execute random paths, and see whether every stack slot that is read was called live.
+    Soundness(super::soundness::SoundnessFlags),
     /// Put the reports of all parts of a run (`diff --shard I/N --json FILE`) together.
     Merge(super::merge::MergeFlags),
     /// List, fetch, build and inspect kernels.

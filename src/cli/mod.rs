@@ -22,6 +22,7 @@ mod record;
 mod reduce;
 mod session;
 mod shard;
+mod soundness;
 mod sources;
 mod targets;
 mod verdict;
@@ -52,6 +53,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Record(flags) => record::run(flags),
         Command::Reduce(flags) => reduce::run(flags),
         Command::Fuzz(flags) => fuzz::run(flags),
+        Command::Soundness(flags) => soundness::run(flags),
         Command::Merge(flags) => merge::run(flags),
         Command::Kernel(flags) => kernel::run(flags),
         Command::Corpus(flags) => corpus::run(flags),

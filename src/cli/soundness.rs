@@ -1,0 +1,465 @@
+//! `livediff soundness`: is what the analysis calls dead never read?
+
+mod judge;
+mod smaller;
+mod tell;
+
+use super::{
+    analyze,
+    exit::Exit,
+    flags::LiveFlags,
+    inputs::{Inputs, ObjectFile},
+    kernels::{self, Kernel},
+    output::{self, Output},
+    session::{Finished, Go, Session},
+};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use judge::{Judged, Subject};
+use livediff::{
+    Dialect, assemble,
+    bpf::{Callable, btf::Btf},
+    fuzz::{self, Generator, Material},
+    loader,
+    soundness::Limits,
+};
+use livediff_capture::{Capture, file};
+use livediff_harness::run;
+use rayon::prelude::*;
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+use tell::Report;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without --kernel nothing is booted: objects are opened as `analyze` does it, captures are taken as recorded, and the \
+analysis is the model's, which `diff` holds against the kernel's.
+
+Exit status: 0 nothing was found, 1 at least one finding, 2 nothing was decided (usage, environment or input, or no \
+program of which anything was checked).")]
+pub(crate) struct SoundnessFlags {
+    /// BPF objects, captures, and folders to search for them [default: corpus/, if it is there, unless --random is
+    /// given].
+    #[arg(value_name = "PATH")]
+    objects: Vec<PathBuf>,
+
+    /// As many random programs as well.
+    #[arg(long, value_name = "N")]
+    random: Option<u64>,
+
+    /// What the random paths, and the random programs, depend on.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    /// Random paths from each entry of a program: the program itself, its global functions, and callbacks that the
+    /// kernel runs later.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    paths: u32,
+
+    /// Instructions of a path at most.
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    steps: u32,
+
+    /// Recorded captures only.
+    #[arg(long)]
+    replay: bool,
+
+    /// Write the outcome as JSON; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Write the programs of findings, reduced, as sources and objects to this folder; made if it is not there.
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    live: LiveFlags,
+}
+
+/// The dialect of a program that no kernel stands for.
+const DIALECT: Dialect = Dialect::V7_2;
+/// Where programs are looked for if no path is given.
+const CORPUS: &str = "corpus";
+/// Findings of one program that are kept.
+const FINDINGS: usize = 16;
+/// One in so many random programs is left as it is made; the others are tamed.
+const WILD: u64 = 4;
+/// Random programs that are made at a time.
+const BATCH: u64 = 512;
+
+/// Random programs in an object.
+const PACK: u64 = 48;
+
+/// Does what the subcommand says.
+pub(crate) fn run(flags: SoundnessFlags) -> Result<Exit> {
+    if flags.live.shard.shard.is_some() || flags.live.shard.costs.is_some() {
+        bail!("--shard: findings of parts cannot be put together");
+    }
+    let to_stdout = output::check_reports(&[("--json", &flags.json)])?;
+    let session = Session::new(&flags.live)?;
+    let paths = match &flags.objects {
+        paths if !paths.is_empty() || flags.random.is_some() => paths.clone(),
+        _ if Path::new(CORPUS).is_dir() => vec![PathBuf::from(CORPUS)],
+        _ => bail!("no PATH given, no --random, and there is no folder {CORPUS}/ here"),
+    };
+    let inputs = Inputs::collect(&paths)?;
+    if let Some(folder) = &flags.output {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    let limits = Limits { seed: flags.seed, paths: flags.paths, steps: flags.steps, findings: FINDINGS };
+    let output = Output::new(to_stdout);
+    let mut run = Run {
+        flags: &flags,
+        session: &session,
+        inputs: &inputs,
+        limits,
+        output: &output,
+        report: Mutex::new(Report::new(flags.seed, limits)),
+    };
+    run.work()?;
+    let mut report = run.report.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    report.finish();
+    smaller::reduce_all(&mut report, &flags, limits, &session.cancel, &output)?;
+    report.tell(&output);
+    let written = flags.json.as_ref().map(|path| output::write_report(path, |out| report.to_json(out)));
+    output::all_written(written, report.findings() > 0)?;
+    if session.cancel.is_cancelled() {
+        anstream::eprintln!("interrupted: the totals are those of the part that was done");
+    }
+    match (report.findings(), report.checked()) {
+        (1.., _) => Ok(Exit::Discrepancy),
+        (0, 0) => bail!("nothing was decided: there is no program of which any read was checked"),
+        (0, _) if session.cancel.is_cancelled() || !report.is_complete() => Ok(Exit::Error),
+        (0, _) => Ok(Exit::Clean),
+    }
+}
+
+struct Run<'r> {
+    flags: &'r SoundnessFlags,
+    session: &'r Session,
+    inputs: &'r Inputs,
+    limits: Limits,
+    output: &'r Output,
+    report: Mutex<Report>,
+}
+
+impl Run<'_> {
+    fn work(&mut self) -> Result<()> {
+        let Inputs { objects, broken, captures, found_captures, .. } = self.inputs;
+        if self.flags.replay && captures.is_empty() && found_captures.is_empty() {
+            bail!("--replay: there is no capture (*.{}) in the given paths", file::EXTENSION);
+        }
+        for (object, reason) in broken {
+            self.add(Judged::not_decided(object.clone(), String::new(), None, reason.clone()));
+        }
+        let replayed = match self.flags.replay || objects.is_empty() {
+            true => [captures.as_slice(), found_captures].concat(),
+            false => captures.clone(),
+        };
+        self.replay(&replayed);
+        let objects: &[ObjectFile] = if self.flags.replay { &[] } else { objects };
+        if self.session.kernels.is_empty() {
+            self.open(objects)?;
+            return self.random();
+        }
+        self.in_kernels(objects)
+    }
+
+    fn add(&self, judged: Judged) {
+        self.report.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).add(judged);
+    }
+
+    fn judge(&self, subject: Subject) {
+        if !self.session.cancel.is_cancelled() {
+            self.add(judge::judge(subject, &self.limits));
+        }
+    }
+
+    /// Captures as they were recorded.
+    fn replay(&self, paths: &[PathBuf]) {
+        if paths.is_empty() {
+            return;
+        }
+        let task = self.output.task("replaying");
+        task.expect(paths.len());
+        self.session.pool.install(|| {
+            paths.par_iter().for_each(|path| {
+                match file::read(path) {
+                    Ok(captures) => captures.into_iter().for_each(|capture| self.capture(capture)),
+                    Err(error) => {
+                        let name = path.display().to_string();
+                        self.add(Judged::not_decided(name, String::new(), None, error.to_string()));
+                    }
+                }
+                task.advance();
+            })
+        });
+    }
+
+    fn capture(&self, capture: Capture) {
+        let Capture { object, program, kernel, loaded, said } = capture;
+        if !self.session.filter.wants(&object, &program) {
+            return;
+        }
+        let recorded = Dialect::from_id(&kernel.dialect);
+        let observed = recorded.is_some_and(observes);
+        let dialect = match recorded {
+            Some(_) if observed => Some(self.session.dialect.unwrap_or(DIALECT)),
+            recorded => self.session.dialect.or(recorded),
+        };
+        match dialect {
+            Some(dialect) => {
+                // Another dialect's answers are not to be those of the kernel.
+                let said = Some(said).filter(|_| observed || recorded == Some(dialect));
+                let kernel = Some(kernel.release);
+                self.judge(Subject {
+                    object,
+                    program,
+                    kernel,
+                    dialect,
+                    loaded,
+                    said,
+                    observed,
+                    random: None,
+                });
+            }
+            None => {
+                let reason = format!("recorded for dialect `{}`, which is not known", kernel.dialect);
+                self.add(Judged::not_decided(object, program, Some(kernel.release), reason));
+            }
+        }
+    }
+
+    /// Objects, without a kernel.
+    fn open(&self, objects: &[ObjectFile]) -> Result<()> {
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let kernel = analyze::types(None, self.session.dialect, self.output)?;
+        let types = kernel.as_ref().map(|kernel| Btf::parse(&kernel.image.btf).context("the kernel's BTF"));
+        let types = types.transpose()?;
+        let dialect =
+            self.session.dialect.unwrap_or_else(|| kernel.as_ref().map_or(DIALECT, |kernel| kernel.dialect));
+        let callable = types.as_ref().zip(kernel.as_ref());
+        let callable = callable.map(|(types, kernel)| Callable::new(types, dialect, &kernel.image.btf_ids));
+        let against = match (&kernel, &types, &callable) {
+            (Some(kernel), Some(types), Some(callable)) => {
+                Some(loader::Kernel::new(&kernel.image.btf, types, callable)?)
+            }
+            _ => None,
+        };
+        let task = self.output.task("objects");
+        task.expect(objects.len());
+        self.session.pool.install(|| {
+            objects.par_iter().for_each(|object| {
+                match loader::open(&object.name, &object.bytes, against.as_ref()) {
+                    Ok(programs) => programs.into_iter().for_each(|program| {
+                        if !self.session.filter.wants(&object.name, &program.name) {
+                            return;
+                        }
+                        match program.loaded {
+                            Ok(loaded) => self.judge(Subject {
+                                object: object.name.clone(),
+                                program: program.name,
+                                kernel: None,
+                                dialect,
+                                loaded,
+                                said: None,
+                                observed: false,
+                                random: None,
+                            }),
+                            Err(reason) => {
+                                self.add(Judged::not_decided(
+                                    object.name.clone(),
+                                    program.name,
+                                    None,
+                                    reason,
+                                ));
+                            }
+                        }
+                    }),
+                    Err(error) => self.add(Judged::not_decided(
+                        object.name.clone(),
+                        String::new(),
+                        None,
+                        error.to_string(),
+                    )),
+                }
+                task.advance();
+            })
+        });
+        Ok(())
+    }
+
+    /// Objects, and random programs, in kernels.
+    fn in_kernels(&self, objects: &[ObjectFile]) -> Result<()> {
+        kernels::check(&self.session.kernels)?;
+        let kernels: Vec<Kernel> = {
+            let task = self.output.task("kernels");
+            let progress = |what: &str| task.notice(what);
+            let open = |wanted| {
+                let kernel = Kernel::open(wanted, None, &progress);
+                match (kernel, self.session.dialect) {
+                    (Ok(kernel), Some(_)) if observes(kernel.dialect) => Ok(kernel),
+                    (_, Some(dialect)) => Kernel::open(wanted, Some(dialect), &progress),
+                    (kernel, None) => kernel,
+                }
+            };
+            self.session.kernels.iter().map(open).collect::<Result<_>>()?
+        };
+        let finished = self.session.each_kernel(&kernels, &|kernel, options| {
+            let done = self.in_kernel(kernel, options, objects);
+            let go = matches!(&done, Ok(true));
+            (done, if go { Go::On } else { Go::Stop })
+        });
+        for (kernel, done) in kernels.iter().zip(finished) {
+            match done {
+                Some(Ok(true)) => {}
+                Some(Ok(false)) => {
+                    self.incomplete(format!("kernel {}: not every program had its turn", kernel.name))
+                }
+                Some(Err(error)) => self.incomplete(format!("kernel {}: {error:#}", kernel.name)),
+                None => self.incomplete(format!("kernel {}: not begun", kernel.name)),
+            }
+        }
+        Ok(())
+    }
+
+    fn incomplete(&self, reason: String) {
+        self.report.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).incomplete.push(reason);
+    }
+
+    /// Everything in one kernel, whose path walks are run to their end. False if not every program had its turn.
+    fn in_kernel(&self, kernel: &Kernel, options: &run::Options, objects: &[ObjectFile]) -> Result<bool> {
+        let mut objects = objects.to_vec();
+        objects.extend(self.random_objects(kernel)?);
+        let observed = observes(kernel.dialect);
+        let dialect = if observed { self.session.dialect.unwrap_or(DIALECT) } else { kernel.dialect };
+        let options = run::Options { stop: None, ..options.clone() };
+        let task = self.output.task(&format!("Linux {}", kernel.image.release));
+        let release = &kernel.image.release;
+        let work = |finished: Finished| {
+            let (object, program) = (finished.object.clone(), finished.program.clone());
+            let kernel = Some(release.clone());
+            match finished.into_loaded() {
+                Ok(pair) => {
+                    let (loaded, said) = *pair;
+                    let said = Some(said);
+                    self.judge(Subject {
+                        object,
+                        program,
+                        kernel,
+                        dialect,
+                        loaded,
+                        said,
+                        observed,
+                        random: None,
+                    });
+                }
+                Err((_, reason)) => self.add(Judged::not_decided(object, program, kernel, reason)),
+            }
+        };
+        let ran = self
+            .session
+            .run(kernel, &objects, &options, (self.output, &task), &work, &mut |()| task.advance())?;
+        let complete = ran.is_complete();
+        match ran.ended_by {
+            Some(error) if !self.session.cancel.is_cancelled() => Err(error.into()),
+            _ => Ok(complete),
+        }
+    }
+
+    /// Random programs for a kernel, in objects.
+    fn random_objects(&self, kernel: &Kernel) -> Result<Vec<ObjectFile>> {
+        let Some(wanted) = self.flags.random else { return Ok(Vec::new()) };
+        let btf =
+            Btf::parse(&kernel.image.btf).with_context(|| format!("kernel {}: its BTF", kernel.name))?;
+        let mut generator = Generator::new(self.flags.seed, kernel.dialect, Material::of(&btf));
+        let task = self.output.task("random programs");
+        task.expect(usize::try_from(wanted).unwrap_or(usize::MAX));
+        let mut objects = Vec::new();
+        let mut from = 0;
+        while from < wanted && !self.session.cancel.is_cancelled() {
+            let numbers = from..from.saturating_add(PACK).min(wanted);
+            let first = numbers.start;
+            from = numbers.end;
+            let made = self.session.pool.install(|| {
+                generator.batch(numbers, |numbers, make| numbers.into_par_iter().map(make).collect())
+            });
+            let mut programs: Vec<assemble::Program> = made.into_iter().map(|(program, _)| program).collect();
+            for (program, _) in
+                programs.iter_mut().zip(first..).filter(|(_, number)| !number.is_multiple_of(WILD))
+            {
+                fuzz::tame(program);
+            }
+            let name = format!("{}-{first}.bpf.o", random_object(self.flags.seed));
+            programs.retain(|program| match program.check() {
+                Ok(()) => true,
+                Err(error) => {
+                    let (name, program) = (name.clone(), program.name.clone());
+                    self.add(Judged::not_decided(name, program, None, error.to_string()));
+                    false
+                }
+            });
+            if !programs.is_empty() {
+                let bytes = assemble::object(&programs).with_context(|| name.clone())?;
+                objects.push(ObjectFile { name, bytes: bytes.into() });
+            }
+            (0..PACK).for_each(|_| task.advance());
+        }
+        Ok(objects)
+    }
+
+    /// Random programs, without a kernel.
+    fn random(&self) -> Result<()> {
+        let Some(wanted) = self.flags.random else { return Ok(()) };
+        let dialect = self.session.dialect.unwrap_or(DIALECT);
+        let mut generator = Generator::new(self.flags.seed, dialect, Material::without_kernel());
+        let task = self.output.task("random programs");
+        task.expect(usize::try_from(wanted).unwrap_or(usize::MAX));
+        let mut from = 0;
+        while from < wanted && !self.session.cancel.is_cancelled() {
+            let numbers = from..from.saturating_add(BATCH).min(wanted);
+            from = numbers.end;
+            self.session.pool.install(|| {
+                let programs =
+                    generator.batch(numbers, |numbers, make| numbers.into_par_iter().map(make).collect());
+                let first = from.saturating_sub(programs.len() as u64);
+                programs.into_par_iter().enumerate().for_each(|(place, (mut program, _))| {
+                    // Of the others many paths end soon, but they do what no verifier would let pass.
+                    if !(first + place as u64).is_multiple_of(WILD) {
+                        fuzz::tame(&mut program);
+                    }
+                    let (object, name) = (random_object(self.flags.seed), program.name.clone());
+                    match fuzz::loaded(&program) {
+                        Ok(loaded) => self.judge(Subject {
+                            object,
+                            program: name,
+                            kernel: None,
+                            dialect,
+                            loaded,
+                            said: None,
+                            observed: false,
+                            random: Some(program),
+                        }),
+                        Err(error) => self.add(Judged::not_decided(object, name, None, error.to_string())),
+                    }
+                    task.advance();
+                });
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A kernel of the dialect keeps what its path walk sees, and has no static answers.
+fn observes(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::Dynamic6_18 | Dialect::Dynamic6_19 | Dialect::Dynamic7_0)
+}
+
+/// What stands for the object of random programs.
+fn random_object(seed: u64) -> String {
+    format!("random-{seed}")
+}

@@ -1,0 +1,149 @@
+//! Findings made small.
+
+use super::{
+    SoundnessFlags,
+    judge::{Judged, Kind, Told, of_model},
+    tell::{Report, Small},
+};
+use crate::cli::output::{self, Output};
+use anyhow::{Context, Result};
+use livediff::{
+    Dialect,
+    assemble::{self, Program},
+    bpf::btf::Btf,
+    reduce::{self, Oracle},
+    soundness::Limits,
+};
+use livediff_capture::Loaded;
+use livediff_harness::run::Cancel;
+use rayon::prelude::*;
+use std::time::{Duration, Instant};
+
+/// Findings that are reduced: one of each kind, and as many kinds.
+const KINDS: usize = 12;
+/// Time for the reduction of one.
+const TIME: Duration = Duration::from_secs(60);
+/// The BTF of no kernel: a header, no types, and the empty string.
+const NO_TYPES: [u8; 25] = {
+    let mut header = [0; 25];
+    header[0] = 0x9f;
+    header[1] = 0xeb;
+    header[2] = 1;
+    header[4] = 24;
+    header[20] = 1;
+    header
+};
+
+/// Whether a program shows a finding, in the model's answers.
+struct Paths<'a> {
+    like: &'a Loaded,
+    dialect: Dialect,
+    limits: Limits,
+    kind: Kind,
+    cancel: &'a Cancel,
+    deadline: Instant,
+}
+
+impl Paths<'_> {
+    fn find(&self, program: &Program) -> Option<(Loaded, Told)> {
+        let loaded = program.link(self.like).ok()?;
+        let (findings, ..) = of_model(&loaded, self.dialect, &self.limits).ok()?;
+        let told = findings
+            .into_iter()
+            .find(|told| told.finding.as_ref().is_some_and(|(_, kind)| *kind == self.kind))?;
+        Some((loaded, told))
+    }
+}
+
+impl Oracle for Paths<'_> {
+    fn shows(&mut self, candidates: &[Program]) -> Option<Vec<bool>> {
+        if self.cancel.is_cancelled() || Instant::now() >= self.deadline {
+            return None;
+        }
+        Some(candidates.par_iter().map(|candidate| self.find(candidate).is_some()).collect())
+    }
+}
+
+/// Reduces a finding of each kind, the one in the smallest program.
+pub(super) fn reduce_all(
+    report: &mut Report,
+    flags: &SoundnessFlags,
+    limits: Limits,
+    cancel: &Cancel,
+    output: &Output,
+) -> Result<()> {
+    let kinds = report.kinds();
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    let task = output.task("reducing");
+    task.expect(kinds.len().min(KINDS));
+    for (number, (kind, place)) in kinds.into_iter().take(KINDS).enumerate() {
+        if cancel.is_cancelled() {
+            break;
+        }
+        let Some(judged) = report.program(place) else { continue };
+        let small = reduced(judged, kind, flags, limits, cancel);
+        task.advance();
+        match small {
+            Ok(Some((program, small))) => {
+                let small = match &flags.output {
+                    Some(folder) => {
+                        let name = format!("unsound_{}_{number}", flags.seed);
+                        let source = assemble::source(&program, &small.text).context("a reduced program")?;
+                        let object = assemble::object(std::slice::from_ref(&program));
+                        let object = object.context("a reduced program")?;
+                        let path = folder.join(format!("{name}.bpf.c"));
+                        output::write_report(&path, |out| out.write_all(source.as_bytes()))?;
+                        output::write_report(&folder.join(format!("{name}.bpf.o")), |out| {
+                            out.write_all(&object)
+                        })?;
+                        Small { written: Some(path), ..small }
+                    }
+                    None => small,
+                };
+                report.reduced.push(small);
+            }
+            Ok(None) => {}
+            Err(error) => output.line(&livediff::report::terminal::printable(&format!(
+                "{}: not reduced: {error:#}",
+                judged.name()
+            ))),
+        }
+    }
+    Ok(())
+}
+
+fn reduced(
+    judged: &Judged,
+    kind: Kind,
+    flags: &SoundnessFlags,
+    limits: Limits,
+    cancel: &Cancel,
+) -> Result<Option<(Program, Small)>> {
+    let (Some(loaded), Some(dialect)) = (&judged.loaded, judged.dialect) else { return Ok(None) };
+    let types = Btf::parse(&NO_TYPES).context("the types of no kernel")?;
+    let whole = match &judged.random {
+        Some(program) => (**program).clone(),
+        None => Program::import(&judged.program, reduce::SECTIONS[0], loaded, &types)?,
+    };
+    let like = Loaded { func_info: Vec::new(), exception_callback: None, ..(**loaded).clone() };
+    let mut oracle = Paths { like: &like, dialect, limits, kind, cancel, deadline: Instant::now() + TIME };
+    if oracle.find(&whole).is_none() {
+        return Ok(None);
+    }
+    let before = whole.len();
+    let mut done = reduce::reduce(whole, flags.seed, &mut oracle);
+    done.program.name = assemble::program_name(&judged.program);
+    let Some((loaded, told)) = oracle.find(&done.program) else { return Ok(None) };
+    let small = Small {
+        of: judged.name(),
+        dialect: dialect.id(),
+        insns: (before, done.program.len()),
+        text: told.text,
+        listing: super::tell::listing(&loaded, dialect),
+        minimal: done.minimal,
+        written: None,
+    };
+    Ok(Some((done.program, small)))
+}

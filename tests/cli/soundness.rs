@@ -1,0 +1,82 @@
+//! Is what is called dead never read? Without a kernel.
+
+use super::*;
+
+const UNSOUND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/unsound.bpf.o");
+const CAPTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/captures/corpus");
+
+/// The JSON report, and the run.
+fn judged(folder: &Path, args: &[&str], status: i32) -> serde_json::Value {
+    livediff(folder, &[&["soundness", "--json", "out.json"], args].concat()).exits(status);
+    serde_json::from_str(&fs::read_to_string(folder.join("out.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn what_the_kernels_get_wrong_is_found_and_reduced() {
+    let folder = folder();
+    // What was fetched for others must not be looked at: no types are needed.
+    let args = [UNSOUND, "--dialect", "7.2", "-o", "found", "--paths", "32"];
+    let report = judged(folder.path(), &args, 1);
+    let programs = report["programs"].as_array().unwrap();
+    let status = |name: &str| {
+        let row = programs.iter().find(|row| row["program"] == name).unwrap();
+        (row["status"].as_str().unwrap().to_owned(), row["findings"].as_array().unwrap().len())
+    };
+    assert_eq!(status("plain"), ("clean".into(), 0));
+    for name in ["joined_with_no_pointer", "one_of_two_maps", "filled_by_load_acquire", "filled_by_exchange"]
+    {
+        // Both halves of fp-8.
+        assert_eq!(status(name), ("found".into(), 2), "{name}");
+    }
+    assert_eq!(report["totals"]["findings"], 10);
+    let reduced = report["reduced"].as_array().unwrap();
+    assert!(reduced.len() >= 3, "{reduced:?}");
+    for small in reduced {
+        assert!(small["insns"].as_u64().unwrap() <= 12, "{small}");
+        assert!(small["text"].as_str().unwrap().contains("is not live before insn"), "{small}");
+    }
+    let written = fs::read_dir(folder.path().join("found")).unwrap().count();
+    assert_eq!(written, 2 * reduced.len());
+    // What is written shows it again.
+    let again = judged(folder.path(), &["found", "--dialect", "7.2"], 1);
+    assert_eq!(again["totals"]["found"], reduced.len());
+}
+
+#[test]
+fn captures_are_checked_from_their_instructions_alone() {
+    let folder = folder();
+    let captures = format!("{CAPTURES}/frames");
+    let args = [captures.as_str(), "--replay", "--dialect", "7.2", "--paths", "8"];
+    let report = judged(folder.path(), &args, 0);
+    let coverage = &report["coverage"];
+    assert!(coverage["reads"].as_u64().unwrap() > 1_000, "{coverage}");
+    let (executed, reachable) =
+        (coverage["executed"].as_u64().unwrap(), coverage["reachable"].as_u64().unwrap());
+    assert!(executed * 10 > reachable * 4, "{coverage}");
+    // And what observing kernels said is held against the same answers.
+    let observed = &report["observed"];
+    assert!(observed["reads"].as_u64().unwrap() > 100, "{observed}");
+    // The same seed, the same report.
+    let twice = judged(folder.path(), &args, 0);
+    assert_eq!(report, twice);
+}
+
+#[test]
+fn random_programs_find_what_the_seed_lacks() {
+    let folder = folder();
+    let args = ["--random", "96", "--dialect", "fed53dbcdb", "--paths", "8", "--seed", "1"];
+    let report = judged(folder.path(), &args, 1);
+    assert_eq!(report["programs"].as_array().unwrap().len(), 96);
+    assert!(report["totals"]["clean"].as_u64().unwrap() > 30, "{}", report["totals"]);
+}
+
+#[test]
+fn what_decides_nothing_exits_2() {
+    let folder = folder();
+    let run = |args: &[&str]| livediff(folder.path(), &[&["soundness"], args].concat()).exits(2);
+    run(&[]).complains("no PATH given, no --random");
+    run(&["--random", "1", "--dialect", "dynamic-7.0"]).complains("nothing was decided");
+    run(&["--replay", UNSOUND]).complains("there is no capture");
+    run(&["--random", "1", "--shard", "1/2"]).complains("--shard");
+    run(&[UNSOUND, "--filter", "none"]).complains("nothing was decided");
+}
