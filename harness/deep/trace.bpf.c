@@ -111,7 +111,7 @@ struct bpf_verifier_state {
 #define PIECE (64u << 10)
 /* How many queries are remembered, so that one that is asked again and answered alike is told once. */
 #define REMEMBERED 4096
-/* Instances and buckets of a program that are looked at, at most. */
+/* Instances in a bucket that are looked at, at most. */
 #define STEPS (1u << 20)
 
 /* What a record is; behind it stands the number of bytes that follow. */
@@ -264,8 +264,8 @@ struct walk {
 	/* of an array in the kernel */
 	u64 base;
 	u64 next;
-	u32 bucket;
 	u32 count;
+	u32 padding;
 };
 
 static long one_insn(u32 insn, struct walk *walk)
@@ -368,19 +368,14 @@ static long one_frame(u32 frame, struct instance *instance)
 	return 0;
 }
 
-static long one_step(u32 step, struct walk *walk)
+static long one_instance(u32 number, struct walk *walk)
 {
 	struct instance instance = {};
 	struct func_instance *func;
 	u32 frames, *to;
 
-	if (!walk->next) {
-		if (walk->bucket >= SIZE(struct bpf_liveness, func_instances) / 8)
-			return 1;
-		walk->next = (u64)CAST(walk->base + walk->bucket * 8, struct hlist_head)->first;
-		walk->bucket++;
-		return 0;
-	}
+	if (!walk->next)
+		return 1;
 	func = CAST(walk->next - OFFSET(struct func_instance, hl_node), struct func_instance);
 	walk->next = (u64)CAST(walk->next, struct hlist_node)->next;
 	walk->count++;
@@ -406,6 +401,18 @@ static long one_step(u32 step, struct walk *walk)
 	return 0;
 }
 
+/* The bucket is the number of the iteration: were it counted, the verifier would go through all of them. */
+static long one_bucket(u32 bucket, struct walk *walk)
+{
+	walk->next = (u64)CAST(walk->base + bucket * 8, struct hlist_head)->first;
+	if (!walk->next)
+		return 0;
+	bpf_loop(STEPS, one_instance, walk, 0);
+	if (walk->next)
+		walk->thread->failed++;
+	return 0;
+}
+
 SEC("fexit/bpf_compute_subprog_arg_access")
 int subprog_arg_access(u64 *ctx)
 {
@@ -414,7 +421,6 @@ int subprog_arg_access(u64 *ctx)
 	u32 subprogs = 0, postorder = 0, *to;
 	struct walk walk = {};
 	u64 insns = 0;
-	long steps;
 
 	if (!thread)
 		return 0;
@@ -434,9 +440,7 @@ int subprog_arg_access(u64 *ctx)
 	bpf_loop(subprogs, one_subprog, &walk, 0);
 	FAR(walk.base, thread, env, struct bpf_verifier_env, liveness);
 	walk.base += OFFSET(struct bpf_liveness, func_instances);
-	steps = bpf_loop(STEPS, one_step, &walk, 0);
-	if (steps == STEPS)
-		thread->failed++;
+	bpf_loop(SIZE(struct bpf_liveness, func_instances) / 8, one_bucket, &walk, 0);
 	to = record(thread, INSTANCES_END, 4 * 4);
 	if (to) {
 		to[0] = walk.count;
