@@ -225,7 +225,10 @@ fn sarif_points_at_the_line_of_the_source() {
         })
         .unwrap();
     capture.said.log = capture.said.log.replacen("; use: fp1-8", "; use: fp1-16", 1);
-    let args = ["diff", "--replay", "bad.capture", "--sarif", "out.sarif"];
+    let args = ["diff", "--replay", "bad.capture", "--sarif", "out.sarif", "--html", "out.html"];
+    // The page has the lines, too; in it they are JSON.
+    let lines_in_page =
+        || fs::read_to_string(folder.path().join("out.html")).unwrap().contains("\"lines\":[[0,0,");
     file::write(&folder.path().join("bad.capture"), std::slice::from_ref(&capture)).unwrap();
     livediff(folder.path(), &args).exits(1);
     let log = report(folder.path(), "out.sarif");
@@ -239,6 +242,7 @@ fn sarif_points_at_the_line_of_the_source() {
     let source = fs::read_to_string(root.join("corpus/frames/calls.bpf.c")).unwrap();
     let text = source.lines().nth(line - 1).unwrap().trim();
     assert_eq!(physical["region"]["snippet"]["text"], text);
+    assert!(lines_in_page());
     let object = &result["relatedLocations"][0]["physicalLocation"]["artifactLocation"]["uri"];
     assert_eq!(object, "corpus/frames/calls.bpf.o");
 
@@ -271,6 +275,7 @@ fn sarif_points_at_the_line_of_the_source() {
     let physical =
         &report(folder.path(), "out.sarif")["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
     assert_eq!(physical.get("region"), None);
+    assert!(!lines_in_page());
 }
 
 #[test]
