@@ -270,6 +270,14 @@ mod tests {
                 }),
                 ..matching.comparison.clone()
             },
+            deep: Some(Deep {
+                instances: 2,
+                masks: 90,
+                constants: 7,
+                postorder: 14,
+                answers: 5,
+                differing: 1,
+            }),
             ..matching.clone()
         };
         let kernel = KernelRun {
@@ -294,11 +302,15 @@ mod tests {
                      "insns": 14, "lines": 52, "verdict": "accepted", "reason": null,
                      "diff": "@@ -3,0 +3,1 @@\n+x\n",
                      "first": {"line": 3, "column": 5, "pass": "arg tracking", "subprog": 0, "insn": 2,
-                               "insn_text": "(95) exit", "kernel": null, "model": "x"}},
+                               "insn_text": "(95) exit", "kernel": null, "model": "x"},
+                     "deep": {"instances": 2, "masks": 90, "constants": 7, "postorder": 14, "answers": 5,
+                              "differing": 1}},
                     {"object": "a.o", "program": "", "status": "not_loadable",
                      "insns": 0, "lines": 0, "verdict": "not_run", "reason": "cut", "diff": null}]},
                 {"name": "", "release": "", "dialect": "", "dialect_forced": true, "accel": "", "programs": []}],
-            "totals": {"match": 1, "mismatch": 1, "not_compared": 1}});
+            "totals": {"match": 1, "mismatch": 1, "not_compared": 1,
+                       "deep": {"instances": 2, "masks": 90, "constants": 7, "postorder": 14, "answers": 5,
+                                "differing": 1}}});
         assert_eq!(found, expected);
 
         // What is read is what was written, to the byte.

@@ -345,6 +345,12 @@ impl Map<'_> {
         unsafe { sys::bpf_map__type(self.map.as_ptr()) }
     }
 
+    #[cfg(test)]
+    pub(super) fn value_size(&self) -> u32 {
+        // SAFETY: see `name`.
+        unsafe { sys::bpf_map__value_size(self.map.as_ptr()) }
+    }
+
     /// Key and value size of the map inside, where the object declares one. Gone once the map is created.
     pub(super) fn inner(&self) -> Option<(u32, u32)> {
         // SAFETY: see `name`; the inner map lives as long as its map.

@@ -267,3 +267,26 @@ fn stay_on_processor(number: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The layout is written down here and in the source of the object.
+    #[test]
+    fn the_object_is_that_of_this_agent() {
+        let object = libbpf::Object::open(OBJECT, "trace").unwrap();
+        let programs: Vec<String> = object.programs().map(|program| program.section()).collect();
+        assert_eq!(
+            programs,
+            [
+                "fexit/bpf_compute_const_regs",
+                "fexit/bpf_compute_subprog_arg_access",
+                "fexit/bpf_live_stack_query_init",
+                "fexit/bpf_stack_slot_alive"
+            ]
+        );
+        let size = |name: &str| object.maps().find(|map| map.name() == name).unwrap().value_size();
+        assert_eq!((size("threads") as usize, size("tasks")), (SIZE, 4));
+    }
+}
