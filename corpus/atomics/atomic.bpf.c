@@ -168,4 +168,25 @@ PROG("socket", atomic_live_registers)
 	    "exit;");
 }
 
+/* One register in two places of an atomic instruction is used all the same, and here for the last time. */
+PROG("socket", atomic_same_registers)
+{
+	ASM("r0 = 1; r1 = r10; r1 += -8;" INSN(ATOMIC_DW, 1, 1, 0, A_CMPXCHG)
+	    "r0 = r10; r0 += -8; r2 = 1;" INSN(ATOMIC_DW, 0, 2, 0, A_CMPXCHG)
+	    "r0 = 1; r3 = r10; r3 += -8;" INSN(ATOMIC_DW, 3, 0, 0, A_CMPXCHG)
+	    "r4 = r10; r4 += -8;" INSN(ATOMIC_DW, 4, 4, 0, A_STORE_REL)
+	    "r5 = r10; r5 += -8;" INSN(ATOMIC_DW, 5, 5, 0, A_ADD)
+	    "r6 = r10; r6 += -8;" INSN(ATOMIC_DW, 6, 6, 0, A_ADD | A_FETCH) RET0);
+}
+
+/* A fetch of 32 bits defines the whole register: its upper half is not live before, whatever is done with it after. */
+PROG("socket", atomic_fetch_of_half)
+{
+	ASM("r7 = r10; r7 += -8;"
+	    "w2 = 1;" INSN(ATOMIC_W, 7, 2, 0, A_ADD | A_FETCH) "*(u64 *)(r10 - 16) = r2;"
+	    "w3 = 1;" INSN(ATOMIC_W, 7, 3, 0, A_XCHG) "*(u64 *)(r10 - 16) = r3;"
+	    "w0 = 1; w4 = 1;" INSN(ATOMIC_W, 7, 4, 0, A_CMPXCHG) "*(u64 *)(r10 - 16) = r0;"
+	    INSN(ATOMIC_W, 5, 7, 0, A_LOAD_ACQ) "*(u64 *)(r10 - 16) = r5;" RET0);
+}
+
 LICENSE;

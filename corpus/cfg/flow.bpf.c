@@ -434,4 +434,21 @@ PROG("socket", registers_through_loops)
 	    "exit;");
 }
 
+/* Jumps back to the first instruction of the program, and of a subprogram. */
+SUB(loops_to_its_start)
+{
+	ASM("r1 -= 1;"
+	    "if r1 != 0 goto -2;"
+	    RET0);
+}
+
+PROG("socket", jumps_to_first_instruction)
+{
+	ASM("r2 = *(u32 *)(r1 + 0);"
+	    "if r2 == 5 goto -2;"
+	    "r1 = 3;"
+	    "call %[sub];"
+	    RET0 :: [sub]"i"(loops_to_its_start));
+}
+
 LICENSE;

@@ -381,4 +381,22 @@ PROG("socket", joins_of_map_values)
 	    "exit;");
 }
 
+/* What is not known keeps its past in a 32-bit move, and the constant that is put over it has that past too. */
+PROG("socket", joins_unknown_with_other_past)
+{
+	ASM("r6 = *(u32 *)(r1 + 0);"
+	    "r5 = map_a ll;"
+	    "r1 = map_b ll;"
+	    "if r6 == 0 goto +1;"
+	    "r1 = 7;"
+	    "if r6 == 1 goto 1f;"
+	    "w2 = w1;"
+	    "r2 = 5;"
+	    "goto 2f;"
+	    "1: r2 = 5;"
+	    "2: if r2 == 5 goto 3f;"
+	    "r3 = r10;"
+	    "3:" RET0);
+}
+
 LICENSE;
