@@ -348,7 +348,8 @@ mod tests {
 
     fn joined(old: Value, new: Value) -> Value {
         let mut regs = [old; MAX_BPF_REG];
-        join(&mut regs, &[new; MAX_BPF_REG]);
+        let changed = join(&mut regs, &[new; MAX_BPF_REG]);
+        assert_eq!(changed, regs[0] != old, "{old:?} {new:?}");
         regs[0]
     }
 

@@ -153,3 +153,32 @@ fn is_addr_space_cast32(program: &Program<'_>, insn: &Insn) -> bool {
     let arena = program.loaded.maps.iter().find(is_arena);
     insn.imm == 1 || insn.imm == 1 << 16 && arena.is_some_and(|arena| arena.map_flags & MAP_NO_USER_CONV != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dialect;
+    use livediff_capture::Loaded;
+
+    /// What no rule is for cannot be loaded, and an exit names no register. The rules hold all the same.
+    #[test]
+    fn what_has_no_rule_reads_everything_and_an_exit_reads_r0() {
+        let loaded = Loaded::default();
+        let program = Program::new(&loaded, Dialect::V7_3);
+        let uses =
+            |code, dst_reg, src_reg| use_def(&program, &Insn { code, dst_reg, src_reg, off: 0, imm: 0 });
+        let unknown = (Halves::MAX, 0);
+        for code in [
+            class::LDX | mode::ATOMIC | size::DW,
+            class::ST | mode::ATOMIC | size::DW,
+            class::STX | mode::MEMSX | size::DW,
+            class::LD | mode::IMM | size::W,
+            class::LD | mode::MEM | size::DW,
+        ] {
+            assert_eq!(uses(code, 1, 2), unknown, "{code:#x}");
+        }
+        assert_eq!(uses(class::LD | mode::IMM | size::DW, 1, 0), (0, whole(2)));
+        assert_eq!(uses(class::JMP | jmp::EXIT, 5, 6), (whole(1), 0));
+        assert_eq!(uses(class::JMP | jmp::JCOND, 5, 0), (0, 0));
+    }
+}

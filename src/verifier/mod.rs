@@ -168,3 +168,6 @@ fn check_insns(program: &Program<'_>) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! What the passes refuse before there is a liveness section: no log shows it, because the kernel says nothing of such a
+//! program but why it refuses it.
+
+use super::*;
+use crate::log::Silent;
+use error::errno;
+
+const fn insn(code: u8, dst_reg: u8, src_reg: u8, off: i16, imm: i32) -> Insn {
+    Insn { code, dst_reg, src_reg, off, imm }
+}
+
+const EXIT: Insn = insn(0x95, 0, 0, 0, 0);
+const ZERO: Insn = insn(0xb7, 0, 0, 0, 0);
+
+const fn call(distance: i32) -> Insn {
+    insn(0x85, 0, 1, 0, distance)
+}
+
+/// The pass that refuses a program of these instructions.
+fn refused_by(insns: &[Insn], dialect: Dialect) -> Option<Pass> {
+    let loaded = Loaded { insns: insns.to_vec(), prog_type: 1, ..Loaded::default() };
+    analyze(&loaded, dialect, &mut Silent).err().map(|error| error.pass)
+}
+
+fn refused(insns: &[Insn]) -> Option<Pass> {
+    refused_by(insns, Dialect::V7_2)
+}
+
+#[test]
+fn a_program_has_instructions_and_calls_what_is_in_it() {
+    assert_eq!(refused(&[]), Some(Pass::AddSubprogs));
+    assert_eq!(refused(&[call(1), EXIT, EXIT]), None);
+    assert_eq!(refused(&[call(2), EXIT, EXIT]), Some(Pass::AddSubprogs));
+    assert_eq!(refused(&[call(-2), EXIT]), Some(Pass::AddSubprogs));
+}
+
+#[test]
+fn a_program_has_at_most_256_subprograms() {
+    // One that calls each of the others once.
+    let with = |subprogs: usize| {
+        let others = subprogs - 1;
+        let mut insns = vec![call(others as i32); others];
+        insns.extend(vec![EXIT; others + 1]);
+        insns
+    };
+    assert_eq!(refused(&with(256)), None);
+    assert_eq!(refused(&with(257)), Some(Pass::AddSubprogs));
+}
+
+#[test]
+fn no_way_leads_out_of_a_subprogram() {
+    let jump = |off| insn(0x15, 0, 0, off, 0);
+    let goto = |off| insn(0x05, 0, 0, off, 0);
+    // 0: call 4; 1: the jump, whose range is 0 to 3
+    let outer = |jump| refused(&[call(3), jump, ZERO, EXIT, ZERO, EXIT]);
+    for off in [-2, 0, 1] {
+        assert_eq!(outer(jump(off)), None, "{off}");
+    }
+    for off in [-3, 2, 3, i16::MAX] {
+        assert_eq!(outer(jump(off)), Some(Pass::CheckSubprogs), "{off}");
+    }
+    // The subprogram's instructions are 2 to 5.
+    let inner = |jump| refused(&[call(1), EXIT, ZERO, jump, ZERO, EXIT]);
+    for off in [-2, 0, 1] {
+        assert_eq!(inner(jump(off)), None, "{off}");
+    }
+    for off in [-3, -4, 2, i16::MIN] {
+        assert_eq!(inner(jump(off)), Some(Pass::CheckSubprogs), "{off}");
+    }
+    assert_eq!(refused(&[ZERO]), Some(Pass::CheckSubprogs));
+    assert_eq!(refused(&[call(1), ZERO, EXIT]), Some(Pass::CheckSubprogs));
+    assert_eq!(refused(&[ZERO, goto(-2)]), None);
+}
+
+#[test]
+fn registers_exist() {
+    let (to, from) = (insn(0xb7, 11, 0, 0, 0), insn(0xbf, 0, 11, 0, 0));
+    let (stored, stored_reg, loaded) =
+        (insn(0x7a, 11, 0, -8, 0), insn(0x7b, 11, 1, -8, 0), insn(0x79, 0, 11, 8, 0));
+    assert_eq!(refused(&[insn(0xbf, 9, 10, 0, 0), ZERO, EXIT]), None);
+    for dialect in [Dialect::Fed53dbcdb, Dialect::V7_1, Dialect::V7_2, Dialect::V7_3] {
+        for wrong in [to, from, insn(0xb7, 15, 0, 0, 0), insn(0x7a, 12, 0, -8, 0)] {
+            assert_eq!(refused_by(&[wrong, ZERO, EXIT], dialect), Some(Pass::ResolveInsns), "{wrong:?}");
+        }
+        // Stack arguments are at r11 where there are any.
+        let expected = (!dialect.choices().stack_args).then_some(Pass::ResolveInsns);
+        for argument in [stored, stored_reg, loaded] {
+            assert_eq!(refused_by(&[argument, ZERO, EXIT], dialect), expected, "{argument:?}");
+        }
+    }
+}
+
+#[test]
+fn a_64_bit_load_is_whole() {
+    let load = insn(0x18, 1, 0, 0, 7);
+    assert_eq!(refused(&[load, Insn::default(), ZERO, EXIT]), None);
+    assert_eq!(refused(&[load, ZERO, EXIT]), Some(Pass::ResolveInsns));
+    for second in [insn(0, 1, 0, 0, 0), insn(0, 0, 1, 0, 0), insn(0, 0, 0, 1, 0)] {
+        assert_eq!(refused(&[load, second, ZERO, EXIT]), Some(Pass::ResolveInsns), "{second:?}");
+    }
+}
+
+/// The offset of a call of a module's function names the module; it leads nowhere.
+#[test]
+fn what_is_behind_a_call_is_its_only_successor() {
+    let loaded = Loaded { insns: vec![insn(0x85, 0, 2, 3, 7), ZERO, EXIT, ZERO, EXIT], ..Loaded::default() };
+    let program = Program::new(&loaded, Dialect::V7_2);
+    assert_eq!(program.successors(0).as_slice(), [1]);
+    assert_ne!(refused(&[insn(0x85, 0, 2, 300, 7), ZERO, EXIT]), Some(Pass::CheckSubprogs));
+    assert!(!program.is_empty());
+}
+
+#[test]
+fn errors_say_what_was_refused_and_whether_liveness_had_begun() {
+    let early = Error::new(Pass::PruneDeadBranches, errno::EFAULT, "odd");
+    assert_eq!((early.to_string().as_str(), early.in_liveness()), ("odd (errno 14)", false));
+    let late = Error::silent(Pass::SortSubprogs, errno::EINVAL);
+    assert!(late.in_liveness() && late.to_string().contains("SortSubprogs"));
+    for dialect in Dialect::ALL {
+        assert!(!dialect.to_string().is_empty(), "{}", dialect.id());
+    }
+}
+
+/// Memory of no fixed size is followed by its size in every prototype: there is no other case to be tried.
+#[test]
+fn memory_is_followed_by_its_size() {
+    use crate::bpf::helpers::{self, ArgKind};
+    for dialect in Dialect::ALL {
+        for prog_type in 0..64 {
+            let loaded = Loaded { prog_type, ..Loaded::default() };
+            for id in 0..300 {
+                let Some(prototype) = helpers::prototype(dialect, &loaded, id) else { continue };
+                for (arg, next) in prototype.args.iter().zip(&prototype.args[1..]) {
+                    assert!(
+                        arg.kind != ArgKind::Mem || next.kind == ArgKind::MemSize,
+                        "{}",
+                        prototype.symbol
+                    );
+                }
+                assert_ne!(prototype.args[4].kind, ArgKind::Mem, "{}", prototype.symbol);
+            }
+        }
+    }
+}
