@@ -45,7 +45,7 @@ pub struct Observed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Why {
     /// The observing kernel counts the check of a call's argument as a read: that of a global subprogram, or of a helper
-    /// or kernel function that writes to a place that is not known. Nothing is read.
+    /// or kernel function that writes, but not for certain, since place or size is not known. Nothing is read.
     ArgumentCheck,
     /// Half a slot was written, or it was written by a call, an atomic instruction or through a pointer that leads to
     /// several places: the observing kernel does not count that as a write of the slot.
@@ -173,7 +173,11 @@ pub fn check(analysis: &Analysis<'_>, answers: &dyn Answers, observed: &Observed
                 checked.reads += u64::from(read_here);
                 let alive = |half: u32| answers.alive(&frames, insn, frame, 2 * slot + half);
                 if !alive(0) && !alive(1) {
-                    let why = (read_here && checks_arguments(program, insn)).then_some(Why::ArgumentCheck);
+                    // That it is written there for certain is no excuse for a read.
+                    let check = read_here
+                        && checks_arguments(program, insn)
+                        && !writes(analysis, &frames, insn, frame, slot);
+                    let why = check.then_some(Why::ArgumentCheck);
                     open.push(Missed { frames: frames.clone(), insn, frame, slot, read_here, why });
                 }
             }
@@ -224,6 +228,18 @@ fn checks_arguments(program: &Program<'_>, idx: u32) -> bool {
         return prototype.is_some_and(writes);
     }
     calls_global(program, idx)
+}
+
+/// The analysis has it that the instruction certainly writes a part of the slot.
+fn writes(analysis: &Analysis<'_>, frames: &[CallFrame], insn: u32, frame: usize, slot: u32) -> bool {
+    let Stack::ByCallsite(instances) = &analysis.stack else { return false };
+    let Some(current) = frames.len().checked_sub(1) else { return false };
+    let instance = analysis.lookup_instance(instances, frames, current);
+    let masks = instance.and_then(|instance| {
+        let index = (frame + usize::from(instance.depth)).checked_sub(current)?;
+        instance.masks(u8::try_from(index).ok()?, insn)
+    });
+    masks.is_some_and(|masks| masks.must_write.bits() >> (2 * slot) & 0b11 != 0)
 }
 
 /// What was printed of one chain and frame.

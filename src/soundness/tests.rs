@@ -318,6 +318,13 @@ mod known {
             assert_eq!(unsound(&of(30), dialect), [(1, 5, 5), (0, 5, 5)], "{dialect}");
             assert_eq!(unsound(&of(22), dialect), [], "{dialect}: a queue returns it");
         }
+        // A kernel that observes sees the read, and that the later ones take it for a write explains nothing.
+        let loaded = Loaded { insns: insns.clone(), maps: vec![map(30)], ..program() };
+        let analysis = analyze(&loaded, Dialect::V7_2, &mut Silent).unwrap();
+        let observed = observed::parse("(0) frame 0 insn 5 +live -8 \n").unwrap();
+        let missed = observed::check(&analysis, &analysis, &observed).missed;
+        let seen: Vec<_> = missed.iter().map(|missed| (missed.insn, missed.read_here, missed.why)).collect();
+        assert_eq!(seen, [(5, true, None)]);
     }
 
     /// The seed alone: a store to one of two slots forgets what was spilled in both.
