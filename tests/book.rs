@@ -4,6 +4,8 @@
 //! ```console      commands after `$ `, continued with `> `, and all that they print: run by sh in the folder of the
 //!                 repository, with `livediff` the program under test and an empty cache. A line `...` stands for any
 //!                 lines. Times `[0.1 s]` and blanks at ends do not count. Nothing in them may need a kernel.
+//! ```console,live the same with the kernel of series 7.2 that tests use, where `--kernel 7.2` stands; skipped, loudly,
+//!                 where there is none
 //! ```sh           commands that need a kernel, without their output: that the subcommands and flags exist is checked
 //! ```rust         compiled and run as a documentation test of the library (src/lib.rs)
 //! ```text, ```c   no commands
@@ -25,6 +27,11 @@ mod compare_log;
 #[allow(dead_code)]
 #[path = "../examples/live_slots.rs"]
 mod live_slots;
+
+#[path = "support/kernel.rs"]
+mod kernel;
+#[path = "support/skipped.rs"]
+mod skipped;
 
 const SRC: &str = "book/src";
 
@@ -133,7 +140,7 @@ fn fits_exactly(shown: &[String], said: &[String]) -> bool {
 }
 
 /// Runs the commands of one block in one shell, and returns what each printed, on either output.
-fn run(steps: &[Step], home: &Path) -> Vec<Vec<String>> {
+fn run(steps: &[Step], home: &Path, cache: &Path) -> Vec<Vec<String>> {
     const END: &str = "@@ end of a command @@";
     if let [Step { command, .. }] = steps
         && let Some(example) = command.strip_prefix("cargo run -q --example ")
@@ -151,7 +158,7 @@ fn run(steps: &[Step], home: &Path) -> Vec<Vec<String>> {
         .env_clear()
         .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
         .env("HOME", home)
-        .env("XDG_CACHE_HOME", home.join(".cache"))
+        .env("XDG_CACHE_HOME", cache)
         .env("TMPDIR", home)
         .env("LC_ALL", "C.UTF-8")
         .stdin(Stdio::null())
@@ -177,14 +184,17 @@ fn run_example(command: &str) -> Vec<String> {
     String::from_utf8(out).expect("text").lines().map(str::to_owned).collect()
 }
 
-#[test]
-fn commands_print_what_the_book_shows() {
+/// Runs the blocks of a kind, with this folder for caches or an empty one, and with their commands altered so, and says what prints something else than is shown. Returns how
+/// many commands were run.
+fn check(kind: &str, cache: Option<&Path>, alter: &dyn Fn(&str) -> String) -> usize {
     let (mut wrong, mut checked) = (String::new(), 0);
     for name in chapters() {
-        for block in blocks(&chapter(&name)).0.iter().filter(|block| block.kind == "console") {
+        for block in blocks(&chapter(&name)).0.iter().filter(|block| block.kind == kind) {
             let home = tempfile::tempdir().expect("a temporary folder");
-            let steps = steps(block);
-            let outputs = run(&steps, home.path());
+            let mut steps = steps(block);
+            steps.iter_mut().for_each(|step| step.command = alter(&step.command));
+            let empty = home.path().join(".cache");
+            let outputs = run(&steps, home.path(), cache.unwrap_or(&empty));
             assert_eq!(steps.len(), outputs.len(), "{SRC}/{name}:{}", block.line);
             for (step, said) in std::iter::zip(&steps, outputs) {
                 checked += 1;
@@ -196,7 +206,27 @@ fn commands_print_what_the_book_shows() {
         }
     }
     assert!(wrong.is_empty(), "these print something else than the book shows:\n{wrong}");
+    checked
+}
+
+#[test]
+fn commands_print_what_the_book_shows() {
+    let checked = check("console", None, &str::to_owned);
     assert!(checked >= 30, "only {checked} commands");
+}
+
+/// Of a kernel of series 7.2 that is there.
+#[test]
+fn commands_with_a_kernel_print_what_the_book_shows() {
+    let Some(kernel) = kernel::kernel("the live part of the book") else { return };
+    let path = kernel.to_str().expect("a path of text").replace('\'', r"'\''");
+    // Where it is remembered whether guests can be run by the processor; to find out takes a while.
+    let cache = livediff_harness::cache_root().expect("a cache");
+    let checked = check("console,live", cache.parent(), &|command| {
+        assert!(command.contains("--kernel 7.2"), "{command}");
+        command.replace("--kernel 7.2", &format!("--kernel '{path}'"))
+    });
+    assert!(checked >= 2, "only {checked} commands");
 }
 
 /// What needs a kernel cannot be run here, but that there is such a subcommand with such flags can be seen.
@@ -237,10 +267,10 @@ fn commands_that_need_a_kernel_exist() {
 fn every_block_is_of_a_known_kind() {
     for name in chapters() {
         for block in blocks(&chapter(&name)).0 {
-            let known = ["console", "sh", "rust", "text", "c"].contains(&block.kind.as_str());
+            let known = ["console", "console,live", "sh", "rust", "text", "c"].contains(&block.kind.as_str());
             assert!(known, "{SRC}/{name}:{}: a block `{}`", block.line, block.kind);
             let has_commands = block.lines.iter().any(|line| line.starts_with("$ "));
-            assert_eq!(has_commands, block.kind == "console", "{SRC}/{name}:{}", block.line);
+            assert_eq!(has_commands, block.kind.starts_with("console"), "{SRC}/{name}:{}", block.line);
         }
     }
 }
@@ -373,8 +403,11 @@ fn a_changed_output_is_noticed() {
 
     let home = tempfile::tempdir().expect("a temporary folder");
     let step = |command: &str| Step { command: command.into(), output: Vec::new() };
-    let outputs =
-        run(&[step("echo a; false"), step("echo $?"), step("livediff diff --replay none")], home.path());
+    let outputs = run(
+        &[step("echo a; false"), step("echo $?"), step("livediff diff --replay none")],
+        home.path(),
+        home.path(),
+    );
     assert_eq!(outputs[..2], [vec!["a".to_owned()], vec!["1".into()]]);
     assert!(outputs[2].iter().any(|line| line.contains("none")), "{outputs:?}");
 }
