@@ -30,12 +30,16 @@ use crate::verifier::{Analysis, CallFrame, Instance, Program, Stack};
 /// Longest list of slots that a kernel prints whole is shorter than this (`TMP_STR_BUF_LEN`).
 const CUT: usize = 310;
 
+/// What is said when a path has ended and what is live is known anew.
+const UPDATED: &str = " live stack update done in ";
+
 /// The slots that were observed to be live: bit `s` is fp-8(s+1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// By chain of calls (the call instructions, then the first instruction of the subprogram), frame and instruction.
     pub live: BTreeMap<(Vec<u32>, usize, u32), u64>,
-    /// Instructions that the path walk came to.
+    /// Instructions that the path walk came to before it last looked at what is live: it does so at the end of a path,
+    /// and not at the one where it refuses the program.
     pub visited: BTreeSet<u32>,
     /// Lines that tell a change.
     pub lines: usize,
@@ -52,8 +56,8 @@ pub enum Why {
     NarrowWrite,
     /// The way to the read leads through a branch that later kernels decide before.
     DecidedBranch,
-    /// The way to the read leads through an instruction that the path walk did not come to, so that the observing
-    /// kernel does not know what it writes.
+    /// The way to the read leads through an instruction that the path walk did not come to, or only on the path on which
+    /// it refused the program, so that the observing kernel does not know what it writes.
     NotVisited,
 }
 
@@ -107,9 +111,12 @@ pub struct Checked {
 /// Reads the log of an observing kernel. Nothing if lists in it are cut.
 pub fn parse(log: &str) -> Option<Observed> {
     let mut observed = Observed::default();
+    let mut since_update = Vec::new();
     for line in log.lines() {
         if let Some(insn) = visited(line) {
-            observed.visited.insert(insn);
+            since_update.push(insn);
+        } else if line.contains(UPDATED) {
+            observed.visited.extend(since_update.drain(..));
         }
         let Some((chain, rest)) = line.strip_prefix('(').and_then(|rest| rest.split_once(") frame ")) else {
             continue;

@@ -126,7 +126,8 @@ fn what_was_observed_is_read_from_the_log() {
     let log = "func#0 @0\nLive regs before insn:\n  0: .1........ (bf) r6 = r1\n0: R1=ctx() R10=fp0\n\
                0: (7a) *(u64 *)(r10 -8) = 1       ; R10=fp0 fp-8_w=1\n12: (95) exit\n\
                (0) frame 0 insn 3 +live -8,-24 \n(0) frame 0 insn 0 +written -8 \n(5,8) frame 0 insn 9 +live -16 \n\
-               (0) frame 0 insn 3 -live -24\n(5,8) live stack update done in 2 iterations\n";
+               (0) frame 0 insn 3 -live -24\n(5,8) live stack update done in 2 iterations\n\
+               13: (b7) r0 = 0\n";
     let observed = observed::parse(log).unwrap();
     assert_eq!(observed.live.get(&(vec![0], 0, 3)), Some(&0b1));
     assert_eq!(observed.live.get(&(vec![5, 8], 0, 9)), Some(&0b10));
