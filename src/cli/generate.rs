@@ -53,6 +53,8 @@ pub(crate) enum SchemaOf {
     Compare,
     /// `analyze --json`.
     Analyze,
+    /// `soundness --json`.
+    Soundness,
 }
 
 /// `livediff completions`.
@@ -144,6 +146,7 @@ pub(crate) fn schema(flags: SchemaFlags) -> Result<Exit> {
         SchemaOf::Diff => schema::DIFF,
         SchemaOf::Compare => schema::COMPARE,
         SchemaOf::Analyze => schema::ANALYZE,
+        SchemaOf::Soundness => schema::SOUNDNESS,
     };
     Output::new(false).print(|out| out.write_all(text.as_bytes()));
     Ok(Exit::Clean)

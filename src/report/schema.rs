@@ -7,6 +7,8 @@ pub const DIFF: &str = include_str!("schema/diff.json");
 pub const COMPARE: &str = include_str!("schema/compare.json");
 /// That of `analyze --json`.
 pub const ANALYZE: &str = include_str!("schema/analyze.json");
+/// That of `soundness --json`.
+pub const SOUNDNESS: &str = include_str!("schema/soundness.json");
 
 #[cfg(test)]
 mod tests {
