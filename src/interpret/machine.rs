@@ -36,6 +36,8 @@ pub struct Seen {
 enum Guess {
     /// Nothing yet.
     Open,
+    /// It is a number that has no other bits than these.
+    Within(u64),
     /// It is not null.
     NotNull,
     /// It is this number, and the verifier may know it.
@@ -196,6 +198,15 @@ impl<'a, W: Watch> Machine<'a, W> {
         Value::Other(self.guesses.len() as u32 - 1)
     }
 
+    /// A number from outside that has so many bytes, or anything if it has 8.
+    fn narrow(&mut self, size: usize) -> Value {
+        let value = self.other();
+        if let (Value::Other(id), 1..8) = (value, size) {
+            self.settle(id, Guess::Within(value::loaded(u64::MAX, size, false)));
+        }
+        value
+    }
+
     pub(super) fn reg(&self, reg: u8) -> Value {
         let value = self.frames.last().and_then(|frame| frame.regs.get(usize::from(reg)).copied());
         match value.unwrap_or(Value::known(0)) {
@@ -224,6 +235,35 @@ impl<'a, W: Watch> Machine<'a, W> {
         }
     }
 
+    /// It is used as a pointer.
+    fn is_reached(&mut self, id: u32) {
+        if self.guess(id) == Guess::Open {
+            self.settle(id, Guess::NotNull);
+        }
+    }
+
+    /// The upper half of the value is zero, or is chosen to be.
+    fn is_half(&mut self, id: u32) -> bool {
+        match self.guess(id) {
+            Guess::Within(bits) => bits <= u64::from(u32::MAX),
+            Guess::Open if self.random.percent(75) => {
+                self.settle(id, Guess::Within(u32::MAX.into()));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A number that the value can be.
+    fn draw_for(&mut self, id: u32, near: u64) -> u64 {
+        let bits = self.draw(near);
+        match self.guess(id) {
+            Guess::NotNull => bits.max(1),
+            Guess::Within(mask) => bits & mask,
+            _ => bits,
+        }
+    }
+
     /// A number at random, mostly one that is special, `near` among them.
     fn draw(&mut self, near: u64) -> u64 {
         match self.random.below(16) {
@@ -243,11 +283,10 @@ impl<'a, W: Watch> Machine<'a, W> {
         match value {
             Value::Scalar { bits, known } => (bits, known),
             Value::Other(id) => {
-                let bits = match self.guess(id) {
-                    Guess::Is(bits, known) => return (bits, known),
-                    Guess::NotNull => self.draw(near).max(1),
-                    Guess::Open => self.draw(near),
-                };
+                if let Guess::Is(bits, known) = self.guess(id) {
+                    return (bits, known);
+                }
+                let bits = self.draw_for(id, near);
                 self.settle(id, Guess::Is(bits, false));
                 (bits, false)
             }
@@ -288,15 +327,19 @@ impl<'a, W: Watch> Machine<'a, W> {
             alu::MOV => match operand {
                 // An address space cast.
                 _ if wide && insn.off == 1 => self.other(),
-                Value::Scalar { bits, known } => Value::Scalar { bits: value::moved(insn, bits), known },
-                _ => self.other(),
+                // Within the lower half, it is the same number still.
+                Value::Other(id) if !wide && insn.off == 0 && self.is_half(id) => operand,
+                _ => {
+                    let (bits, known) = self.number(operand, 8);
+                    Value::Scalar { bits: value::moved(insn, bits), known }
+                }
             },
             alu::END => match dst {
                 Value::Scalar { bits, known } => {
                     let bits = value::swapped(insn, bits).ok_or(End::Refused("no such byte swap"))?;
                     Value::Scalar { bits, known }
                 }
-                _ => self.other(),
+                _ => self.narrow(usize::try_from(insn.imm / 8).unwrap_or_default()),
             },
             op @ (alu::ADD | alu::SUB) if wide => match (dst, operand) {
                 (Value::Scalar { .. }, Value::Scalar { .. }) => self.arithmetic(insn, dst, operand)?,
@@ -407,7 +450,7 @@ impl<'a, W: Watch> Machine<'a, W> {
         self.watch.read(depth, start as i64 - super::STACK_SIZE as i64, size);
         let fixed = matches!(pointer, Value::Stack { fixed: true, .. });
         let value = self.frames.get(depth).and_then(|frame| frame.memory.load(start, size, fixed));
-        value.unwrap_or_else(|| self.other())
+        value.unwrap_or_else(|| self.narrow(size))
     }
 
     fn write(
@@ -461,14 +504,15 @@ impl<'a, W: Watch> Machine<'a, W> {
             Value::MapValue { map, off } => self.load_rdonly(map, off.saturating_add(insn.off.into()), size),
             Value::Scalar { .. } => return Err(End::Refused("a load from a number")),
             Value::Other(id) => {
-                self.settle(id, Guess::NotNull);
-                self.other()
+                self.is_reached(id);
+                // The context may have pointers in fields of 4 bytes.
+                self.narrow(if size < 4 { size } else { 8 })
             }
             Value::Map(_) | Value::Func(_) => self.other(),
         };
         let value = match value {
             Value::Scalar { bits, known } => Value::Scalar { bits: value::loaded(bits, size, signed), known },
-            _ if signed => self.other(),
+            _ if signed => Value::drawn(value::loaded(self.draw(8), size, true)),
             value => value,
         };
         self.set(insn.dst_reg, value);
@@ -486,7 +530,7 @@ impl<'a, W: Watch> Machine<'a, W> {
             Some(bytes) => {
                 Value::known(bytes.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
             }
-            None => self.other(),
+            None => self.narrow(size),
         }
     }
 
@@ -524,7 +568,7 @@ impl<'a, W: Watch> Machine<'a, W> {
             }
             Value::Scalar { .. } => Err(End::Refused("a store to a number")),
             Value::Other(id) => {
-                self.settle(id, Guess::NotNull);
+                self.is_reached(id);
                 Ok(())
             }
             _ => Ok(()),
@@ -552,7 +596,7 @@ impl<'a, W: Watch> Machine<'a, W> {
                 old
             }
             Value::Scalar { .. } => return Err(End::Refused("an atomic access to a number")),
-            _ => self.other(),
+            _ => self.narrow(size),
         };
         if let Some(reg) = insn.atomic_load_reg() {
             let old = match old {
@@ -666,31 +710,34 @@ impl<'a, W: Watch> Machine<'a, W> {
             (Value::Scalar { bits: a, .. }, Value::Scalar { bits: b, .. }) => {
                 value::is_taken(insn, a, b).ok_or(none)
             }
+            // Whatever it is, it is as much as itself.
+            _ if a == b && insn.op() != jmp::JSET => value::is_taken(insn, 0, 0).ok_or(none),
             // Null or not; what is not null may be a pointer still.
-            (Value::Other(id), Value::Scalar { bits: 0, .. })
-            | (Value::Scalar { bits: 0, .. }, Value::Other(id))
-                if equality =>
+            (Value::Other(id), Value::Scalar { bits: 0, known })
+            | (Value::Scalar { bits: 0, known }, Value::Other(id))
+                if equality && matches!(self.guess(id), Guess::Open | Guess::NotNull) =>
             {
                 let null = match self.guess(id) {
                     Guess::NotNull => false,
                     _ => wish == (insn.op() == jmp::JEQ),
                 };
-                self.settle(id, if null { Guess::Is(0, true) } else { Guess::NotNull });
+                self.settle(id, if null { Guess::Is(0, known) } else { Guess::NotNull });
                 Ok(null == (insn.op() == jmp::JEQ))
             }
-            (Value::Other(id), Value::Scalar { bits: near, .. })
-            | (Value::Scalar { bits: near, .. }, Value::Other(id)) => {
+            (Value::Other(id), Value::Scalar { bits: near, known })
+            | (Value::Scalar { bits: near, known }, Value::Other(id)) => {
                 let mut outcome = (0, false);
                 for _ in 0..8 {
-                    let drawn = self.draw(near);
+                    let drawn = self.draw_for(id, near);
                     let (left, right) = if a == Value::Other(id) { (drawn, near) } else { (near, drawn) };
                     outcome = (drawn, value::is_taken(insn, left, right).ok_or(none)?);
                     if outcome.1 == wish {
                         break;
                     }
                 }
-                let equal = equality && outcome.0 == near;
-                self.settle(id, Guess::Is(outcome.0, equal));
+                // Equal to what the verifier knows, it is known.
+                let known = known && equality && outcome.0 == near;
+                self.settle(id, Guess::Is(outcome.0, known));
                 Ok(outcome.1)
             }
             // Addresses are not null.
