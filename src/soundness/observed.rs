@@ -102,7 +102,7 @@ pub struct Checked {
     pub slots: u64,
     /// Of them, those that the instruction itself was seen to read.
     pub reads: u64,
-    /// Slots observed before instructions that the analysis takes for unreachable.
+    /// Slots observed before instructions that the analysis takes for unreachable, and that the path walk did not come to.
     pub unreachable: u64,
     /// What is called dead.
     pub missed: Vec<Missed>,
@@ -170,7 +170,8 @@ pub fn check(analysis: &Analysis<'_>, answers: &dyn Answers, observed: &Observed
         for (&insn, &mask) in &live {
             let read = mask & !after.get(&insn).copied().unwrap_or_default();
             for slot in (0..64u32).filter(|slot| mask >> slot & 1 == 1) {
-                if !reachable.contains(&insn) {
+                // Where the path walk did come, nothing is excused.
+                if !reachable.contains(&insn) && !observed.visited.contains(&insn) {
                     checked.unreachable += 1;
                     continue;
                 }
