@@ -489,7 +489,7 @@ impl Filter {
 
     /// The names of the object's functions that are wanted, programs among them; nothing if that cannot be told
     /// from outside, or if everything is wanted.
-    fn functions(&self, file: &ObjectFile) -> Option<Vec<String>> {
+    pub(crate) fn functions(&self, file: &ObjectFile) -> Option<Vec<String>> {
         match self.share.as_ref().map(|share| share.extent(&file.name)) {
             Some(Extent::Nothing) => return Some(Vec::new()),
             Some(Extent::Some) => {}

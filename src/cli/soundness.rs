@@ -38,7 +38,7 @@ Without --kernel nothing is booted: objects are opened as `analyze` does it, cap
 analysis is the model's, which `diff` holds against the kernel's.
 
 Exit status: 0 nothing was found, 1 at least one finding, 2 nothing was decided (usage, environment or input, or no \
-program of which anything was checked).")]
+program of which anything was checked), or the run was not completed.")]
 pub(crate) struct SoundnessFlags {
     /// BPF objects, captures, and folders to search for them [default: corpus/, if it is there, unless --random is
     /// given].
@@ -63,7 +63,7 @@ pub(crate) struct SoundnessFlags {
     steps: u32,
 
     /// Recorded captures only.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "random")]
     replay: bool,
 
     /// Write the outcome as JSON; `-` is standard output.
@@ -118,13 +118,16 @@ pub(crate) fn run(flags: SoundnessFlags) -> Result<Exit> {
         output: &output,
         report: Mutex::new(Report::new(flags.seed, limits)),
     };
-    run.work()?;
+    let worked = run.work();
     let mut report = run.report.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     report.finish();
-    smaller::reduce_all(&mut report, &flags, limits, &session.cancel, &output)?;
+    let found = report.findings() > 0;
+    let worked = if found { worked.err() } else { worked.map(|()| None)? };
+    let failures = smaller::reduce_all(&mut report, &flags, limits, &session.cancel, &output);
     report.tell(&output);
     let written = flags.json.as_ref().map(|path| output::write_report(path, |out| report.to_json(out)));
-    output::all_written(written, report.findings() > 0)?;
+    // What failed must not hide what was found.
+    output::all_written(worked.into_iter().chain(failures).map(Err).chain(written), found)?;
     if session.cancel.is_cancelled() {
         anstream::eprintln!("interrupted: the totals are those of the part that was done");
     }
@@ -150,6 +153,18 @@ impl Run<'_> {
         let Inputs { objects, broken, captures, found_captures, .. } = self.inputs;
         if self.flags.replay && captures.is_empty() && found_captures.is_empty() {
             bail!("--replay: there is no capture (*.{}) in the given paths", file::EXTENSION);
+        }
+        if !self.session.kernels.is_empty() && self.flags.random.unwrap_or(0) == 0 {
+            if self.flags.replay || objects.is_empty() {
+                bail!(
+                    "--kernel says which kernel to boot, and nothing is booted: captures are taken as recorded, and \
+                     there is neither an object nor --random"
+                );
+            }
+            let functions = |object: &ObjectFile| self.session.filter.functions(object);
+            if objects.iter().all(|object| functions(object).is_some_and(|names| names.is_empty())) {
+                bail!("--kernel says which kernel to boot, and --filter leaves no program for it");
+            }
         }
         for (object, reason) in broken {
             self.add(Judged::not_decided(object.clone(), String::new(), None, reason.clone()));

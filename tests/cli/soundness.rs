@@ -23,8 +23,13 @@ fn what_the_kernels_get_wrong_is_found_and_reduced() {
         (row["status"].as_str().unwrap().to_owned(), row["findings"].as_array().unwrap().len())
     };
     assert_eq!(status("plain"), ("clean".into(), 0));
-    for name in ["joined_with_no_pointer", "one_of_two_maps", "filled_by_load_acquire", "filled_by_exchange"]
-    {
+    for name in [
+        "joined_with_no_pointer",
+        "one_of_two_maps",
+        "asked_of_a_bloom_filter",
+        "filled_by_load_acquire",
+        "filled_by_exchange",
+    ] {
         // Both halves of fp-8.
         assert_eq!(status(name), ("found".into(), 2), "{name}");
     }
@@ -79,4 +84,21 @@ fn what_decides_nothing_exits_2() {
     run(&["--replay", UNSOUND]).complains("there is no capture");
     run(&["--random", "1", "--shard", "1/2"]).complains("--shard");
     run(&[UNSOUND, "--filter", "none"]).complains("nothing was decided");
+    // A kernel was asked for, and there is nothing for it.
+    run(&[CAPTURES, "--kernel", "7.2"]).complains("nothing is booted");
+    run(&[CAPTURES, UNSOUND, "--kernel", "7.2", "--replay"]).complains("nothing is booted");
+    run(&[UNSOUND, "--kernel", "7.2", "--filter", "none"]).complains("--filter leaves no program");
+    run(&[CAPTURES, "--replay", "--random", "1"]).complains("cannot be used with");
+}
+
+#[test]
+fn what_cannot_be_written_hides_no_finding() {
+    let folder = folder();
+    // A folder lies where the source would be written.
+    fs::create_dir_all(folder.path().join("found/unsound_0_0.bpf.c")).unwrap();
+    let only = ["--filter", "*joined_with_no_pointer", "--paths", "32"];
+    let args = [&[UNSOUND, "--dialect", "7.2", "-o", "found"], &only[..]].concat();
+    let report = judged(folder.path(), &args, 1);
+    assert_eq!(report["totals"]["findings"], 2);
+    assert_eq!(report["reduced"].as_array().unwrap().len(), 1);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Programs that are right, that Linux 6.18 to 7.0 accept, and that Linux 7.1 to 7.3 refuse with "slot poisoned by dead
+ * Programs that are right, that Linux 6.18 and 7.0 accept, and that Linux 7.1 to 7.3 refuse with "slot poisoned by dead
  * code elimination": their liveness analysis calls fp-8 dead although it is read. `livediff soundness` finds each.
  *
  * In all of them fp-8 is 0 or 8. States are compared at label 2, and there fp-8 is taken for dead.

@@ -185,17 +185,18 @@ pub(super) fn judge(subject: Subject, limits: &Limits) -> Judged {
             };
             judged.coverage = coverage;
             judged.findings = findings;
-            if let Some(said) = said {
-                judged.findings.extend(of_kernel(&loaded, said, dialect));
-            }
-            Ok(())
+            let Some(said) = said else { return Ok(()) };
+            let (told, silent) = of_kernel(&loaded, said, dialect);
+            judged.findings.extend(told);
+            silent.map_or(Ok(()), Err)
         }
     };
-    match guard::guarded(work) {
-        Ok(Ok(())) if judged.findings.is_empty() => {}
-        Ok(Ok(())) => judged.status = Status::Found,
-        Ok(Err(reason)) => judged.reason = Some(reason),
-        Err(cause) => judged.reason = Some(guard::broke_down(&cause)),
+    judged.reason = guard::guarded(work).unwrap_or_else(|cause| Err(guard::broke_down(&cause))).err();
+    // What was found stays found, whatever came after; what is not checked to its end is not clean.
+    if !judged.findings.is_empty() {
+        judged.status = Status::Found;
+    } else if judged.reason.is_some() {
+        judged.status = Status::NotDecided;
     }
     if judged.status == Status::Found {
         judged.loaded = Some(Box::new(loaded));
@@ -204,8 +205,9 @@ pub(super) fn judge(subject: Subject, limits: &Limits) -> Judged {
     judged
 }
 
-/// What the kernel says that shows that an answer was wrong, or that its answers are not the model's.
-fn of_kernel(loaded: &Loaded, said: &Said, dialect: Dialect) -> Vec<Told> {
+/// What the kernel says that shows that an answer was wrong, or that its answers are not the model's; and why it does
+/// not say enough, if so.
+fn of_kernel(loaded: &Loaded, said: &Said, dialect: Dialect) -> (Vec<Told>, Option<String>) {
     let mut found = Vec::new();
     let told = |oracle, short: &str, text: String| Told { oracle, short: short.into(), text, finding: None };
     let lines: Vec<&str> = said.log.lines().collect();
@@ -218,12 +220,20 @@ fn of_kernel(loaded: &Loaded, said: &Said, dialect: Dialect) -> Vec<Told> {
         ));
     }
     let comparison = diff::judge(loaded, said, dialect);
-    if comparison.status == diff::Status::Mismatch {
-        let text = comparison.difference.map(|difference| difference.unified).unwrap_or_default();
-        let text = comparison.reason.unwrap_or_default() + &text;
-        found.push(told(Oracle::Differs, "the kernel's analysis is not the model's, see `diff`", text));
-    }
-    found
+    let silent = match comparison.status {
+        diff::Status::Match => None,
+        diff::Status::Mismatch => {
+            let text = comparison.difference.map(|difference| difference.unified).unwrap_or_default();
+            let text = comparison.reason.unwrap_or_default() + &text;
+            found.push(told(Oracle::Differs, "the kernel's analysis is not the model's, see `diff`", text));
+            None
+        }
+        other => Some(comparison.reason.unwrap_or_else(|| other.name().to_owned())),
+    };
+    // A kernel that was stopped behind its analysis has said all that was wanted.
+    let cut = said.truncated && said.verdict != Verdict::NotRun;
+    let cut = cut.then(|| "the kernel's log is not whole".to_owned());
+    (found, silent.or(cut))
 }
 
 /// Holds the answers against what an observing kernel said.
@@ -320,5 +330,74 @@ fn has_reads(analysis: &Analysis<'_>) -> bool {
                     .any(|frame| instance.masks(frame, insn).is_some_and(|masks| !masks.may_read.is_empty()))
             })
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use livediff_capture::Insn;
+
+    /// `r0 = 0; *(u64 *)(r10 - 8) = 0; r1 = *(u64 *)(r10 - 8); exit`
+    fn subject(said: Option<Said>) -> Subject {
+        let insn = |code, dst_reg, src_reg, off| Insn { code, dst_reg, src_reg, off, imm: 0 };
+        let insns =
+            vec![insn(0xb7, 0, 0, 0), insn(0x7a, 10, 0, -8), insn(0x79, 1, 10, -8), insn(0x95, 0, 0, 0)];
+        Subject {
+            object: "o".into(),
+            program: "p".into(),
+            kernel: None,
+            dialect: Dialect::V7_2,
+            loaded: Loaded { insns, prog_type: 1, ..Loaded::default() },
+            said,
+            observed: false,
+            random: None,
+        }
+    }
+
+    fn status(said: Option<Said>) -> (Status, Option<String>) {
+        let limits = Limits { seed: 0, paths: 1, steps: 10, findings: 1 };
+        let judged = judge(subject(said), &limits);
+        (judged.status, judged.reason)
+    }
+
+    #[test]
+    fn a_kernel_that_says_nothing_leaves_nothing_clean() {
+        assert_eq!(status(None), (Status::Clean, None));
+        let said = |verdict, errno, log: &str| Said { verdict, errno, log: log.into(), truncated: false };
+        let refused = |log, errno| said(Verdict::Rejected, errno, log);
+        for said in [refused("", 4), refused("", 12), refused("unknown opcode ff\n", 22)] {
+            let (status, reason) = status(Some(said.clone()));
+            assert_eq!(status, Status::NotDecided, "{said:?}");
+            assert!(reason.is_some_and(|reason| !reason.is_empty()), "{said:?}");
+        }
+        let section = livediff::log::section(&subject(None).loaded, Dialect::V7_2).text;
+        let whole = said(Verdict::Accepted, 0, &section);
+        assert_eq!(status(Some(whole.clone())), (Status::Clean, None));
+        let recorded = Said { verdict: Verdict::NotRun, truncated: true, ..whole.clone() };
+        assert_eq!(status(Some(recorded)), (Status::Clean, None));
+        let (status, reason) = status(Some(Said { truncated: true, ..whole }));
+        assert_eq!((status, reason.as_deref()), (Status::NotDecided, Some("the kernel's log is not whole")));
+    }
+
+    #[test]
+    fn the_schema_knows_every_status_and_oracle() {
+        let schema: serde_json::Value = serde_json::from_str(livediff::report::schema::SOUNDNESS).unwrap();
+        let names = |pointer: &str| -> Vec<String> {
+            let names = schema.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
+            serde_json::from_value(names.clone()).unwrap()
+        };
+        let program = "/properties/programs/items/properties";
+        let statuses = Status::ALL.map(Status::name);
+        assert_eq!(names(&format!("{program}/status/enum")), statuses);
+        let mut totals = names("/properties/totals/required");
+        assert_eq!(totals.pop().as_deref(), Some("findings"));
+        let sorted = |mut names: Vec<String>| {
+            names.sort();
+            names
+        };
+        assert_eq!(sorted(totals), sorted(statuses.map(str::to_owned).to_vec()));
+        let oracles = [Oracle::Paths, Oracle::Observed, Oracle::Poisoned, Oracle::Differs].map(Oracle::name);
+        assert_eq!(names(&format!("{program}/findings/items/properties/oracle/enum")), oracles);
     }
 }

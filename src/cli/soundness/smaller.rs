@@ -11,13 +11,17 @@ use livediff::{
     Dialect,
     assemble::{self, Program},
     bpf::btf::Btf,
+    guard,
     reduce::{self, Oracle},
     soundness::Limits,
 };
 use livediff_capture::Loaded;
 use livediff_harness::run::Cancel;
 use rayon::prelude::*;
-use std::time::{Duration, Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 /// Findings that are reduced: one of each kind, and as many kinds.
 const KINDS: usize = 12;
@@ -47,7 +51,9 @@ struct Paths<'a> {
 impl Paths<'_> {
     fn find(&self, program: &Program) -> Option<(Loaded, Told)> {
         let loaded = program.link(self.like).ok()?;
-        let (findings, ..) = of_model(&loaded, self.dialect, &self.limits).ok()?;
+        // A candidate on which the model breaks down is none.
+        let judged = guard::guarded(|| of_model(&loaded, self.dialect, &self.limits)).ok()?;
+        let (findings, ..) = judged.ok()?;
         let told = findings
             .into_iter()
             .find(|told| told.finding.as_ref().is_some_and(|(_, kind)| *kind == self.kind))?;
@@ -64,17 +70,19 @@ impl Oracle for Paths<'_> {
     }
 }
 
-/// Reduces a finding of each kind, the one in the smallest program.
+/// Reduces a finding of each kind, the one in the smallest program. What could not be written comes back; it is reduced
+/// none the less.
 pub(super) fn reduce_all(
     report: &mut Report,
     flags: &SoundnessFlags,
     limits: Limits,
     cancel: &Cancel,
     output: &Output,
-) -> Result<()> {
+) -> Vec<anyhow::Error> {
     let kinds = report.kinds();
+    let mut failures = Vec::new();
     if kinds.is_empty() {
-        return Ok(());
+        return failures;
     }
     let task = output.task("reducing");
     task.expect(kinds.len().min(KINDS));
@@ -87,22 +95,13 @@ pub(super) fn reduce_all(
         task.advance();
         match small {
             Ok(Some((program, small))) => {
-                let small = match &flags.output {
-                    Some(folder) => {
-                        let name = format!("unsound_{}_{number}", flags.seed);
-                        let source = assemble::source(&program, &small.text).context("a reduced program")?;
-                        let object = assemble::object(std::slice::from_ref(&program));
-                        let object = object.context("a reduced program")?;
-                        let path = folder.join(format!("{name}.bpf.c"));
-                        output::write_report(&path, |out| out.write_all(source.as_bytes()))?;
-                        output::write_report(&folder.join(format!("{name}.bpf.o")), |out| {
-                            out.write_all(&object)
-                        })?;
-                        Small { written: Some(path), ..small }
-                    }
-                    None => small,
-                };
-                report.reduced.push(small);
+                let name = format!("unsound_{}_{number}", flags.seed);
+                let written = flags.output.as_ref().map(|folder| write(folder, &name, &program, &small.text));
+                let written = written.transpose().unwrap_or_else(|failure| {
+                    failures.push(failure);
+                    None
+                });
+                report.reduced.push(Small { written, ..small });
             }
             Ok(None) => {}
             Err(error) => output.line(&livediff::report::terminal::printable(&format!(
@@ -111,7 +110,17 @@ pub(super) fn reduce_all(
             ))),
         }
     }
-    Ok(())
+    failures
+}
+
+/// Writes a reduced program as source and as object. The path of the source.
+fn write(folder: &Path, name: &str, program: &Program, text: &str) -> Result<PathBuf> {
+    let source = assemble::source(program, text).context("a reduced program")?;
+    let object = assemble::object(std::slice::from_ref(program)).context("a reduced program")?;
+    let path = folder.join(format!("{name}.bpf.c"));
+    output::write_report(&path, |out| out.write_all(source.as_bytes()))?;
+    output::write_report(&folder.join(format!("{name}.bpf.o")), |out| out.write_all(&object))?;
+    Ok(path)
 }
 
 fn reduced(

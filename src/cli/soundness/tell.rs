@@ -1,6 +1,6 @@
 //! What came out, for people and for machines.
 
-use super::judge::{Judged, Kind, Seen, Status, Told};
+use super::judge::{Judged, Kind, Oracle, Seen, Status, Told};
 use crate::cli::output::Output;
 use livediff::{
     Dialect,
@@ -247,8 +247,10 @@ impl Report {
         for judged in &found {
             let shorts: Vec<&str> = judged.findings.iter().map(|told| told.short.as_str()).collect();
             let by = judged.kernel.as_ref().map(|kernel| format!(" on {kernel}")).unwrap_or_default();
+            let differs = judged.findings.iter().all(|told| told.oracle == Oracle::Differs);
+            let what = if differs { "DIFFERS" } else { "NOT LIVE" };
             output.line(&printable(&format!(
-                "  NOT LIVE [{}{by}] {}: {}",
+                "  {what} [{}{by}] {}: {}",
                 judged.dialect.map_or("", Dialect::id),
                 judged.name(),
                 shorts.join("; ")
