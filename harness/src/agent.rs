@@ -88,8 +88,12 @@ fn serve() -> io::Result<()> {
         std::process::exit(1);
     }));
     let threads = threads.clamp(1, 64);
-    let tracer = match trace.then(|| trace::Tracer::attach(threads as usize)).transpose() {
-        Ok(tracer) => tracer.map(Arc::new),
+    let attach = || {
+        let tracer = Arc::new(trace::Tracer::attach(threads as usize)?);
+        trace::check(&tracer).map(|()| tracer)
+    };
+    let tracer = match trace.then(attach).transpose() {
+        Ok(tracer) => tracer,
         Err(reason) => {
             protocol::write(&mut &*port, &FromGuest::NoTrace { reason }, &[])?;
             None

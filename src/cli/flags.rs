@@ -64,7 +64,8 @@ pub(crate) struct DiffFlags {
 
     /// Compare also what tracing programs read from the kernel while it loads each program: every mask of every function
     /// instance, the constants, the postorder, and every answer that the path walk gets. Verifications come to their end
-    /// then. For kernels from 7.1 on; a program of which not everything could be read is not compared.
+    /// then. For kernels from 7.1 on; a program of which not everything could be read is not compared. One that kernel and
+    /// model both refuse in the liveness analysis has nothing beyond its log.
     #[arg(long, conflicts_with = "replay")]
     pub(crate) deep: bool,
 

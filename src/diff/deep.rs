@@ -4,13 +4,18 @@
 //! The model is given what was loaded and the questions, and nothing of the answers.
 //!
 //! ```text
-//! status by the log        what was traced              outcome
-//! not compared             anything                     as by the log
-//! match                    whole, and the same          match
-//! match or mismatch        whole or not, and different  mismatch
-//! match                    not whole, not different     not_loadable, with the reason
-//! mismatch                 not different, or not whole  mismatch
+//! status by the log    what was traced                            outcome
+//! not compared         anything                                   as by the log
+//! match                whole, and the same                        match
+//! match                whole or with its end lost, and different  mismatch
+//! match                with its end lost, and not different       not_loadable, with the reason
+//! match                with events missed or reads failed         not_loadable, with the reason
+//! match, as refused    the refusal, and no masks                  match, with nothing compared deep
+//! mismatch             anything                                   mismatch
 //! ```
+//!
+//! What finds no room is lost together with all that follows it, so that what came before can be compared. Where events
+//! were missed or reads failed, anything among the records may be wrong, and nothing of it is.
 
 use super::{Comparison, Difference, Place, Status, difference};
 use crate::{
@@ -88,7 +93,7 @@ pub fn deepen(
     }
     let mut findings = Findings::default();
     let missing = match analyze(loaded, dialect, &mut Silent) {
-        Ok(analysis) => findings.compare(&analysis, loaded, said, records),
+        Ok(analysis) => findings.compare(&analysis, loaded, said, records).into(),
         Err(_) => findings.refused(records),
     };
     let Findings { deep, told, .. } = findings;
@@ -99,22 +104,45 @@ pub fn deepen(
         comparison.status = Status::Mismatch;
         comparison.reason =
             Some(comparison.reason.map_or(beyond.clone(), |reason| format!("{reason}; {beyond}")));
-        if comparison.difference.is_none() {
-            comparison.difference = difference_of(told, deep.differing);
-        }
-    } else if let Some(missing) = missing {
-        let reason = format!("not compared deep, though the log agrees: {missing}");
-        match comparison.status {
-            Status::Match => comparison = Comparison::not_compared(Status::NotLoadable, reason),
-            _ => {
-                let reason = format!("not compared deep: {missing}");
-                comparison.reason =
-                    Some(comparison.reason.map_or(reason.clone(), |before| format!("{before}; {reason}")));
+        let beyond = difference_of(told, deep.differing);
+        match (&mut comparison.difference, beyond) {
+            (Some(by_log), Some(beyond)) => {
+                if !by_log.unified.is_empty() && !by_log.unified.ends_with('\n') {
+                    by_log.unified.push('\n');
+                }
+                by_log.unified.push_str(&beyond.unified);
             }
+            (by_log, beyond) => *by_log = by_log.take().or(beyond),
         }
-        return (comparison, None);
+        return (comparison, Some(deep));
     }
-    (comparison, Some(deep))
+    let reason = match missing {
+        Missing::Nothing => return (comparison, Some(deep)),
+        Missing::Refused => "refused by both: there is nothing beyond the log".to_owned(),
+        Missing::Something(missing) if comparison.status == Status::Match => {
+            let reason = format!("not compared deep, though the log agrees: {missing}");
+            return (Comparison::not_compared(Status::NotLoadable, reason), None);
+        }
+        Missing::Something(missing) => format!("not compared deep: {missing}"),
+    };
+    comparison.reason =
+        Some(comparison.reason.map_or(reason.clone(), |before| format!("{before}; {reason}")));
+    (comparison, None)
+}
+
+/// What keeps records without differences from being all that there is to compare.
+enum Missing {
+    Nothing,
+    /// Model and kernel refuse the program where its liveness is analysed, so that there is nothing to compare.
+    Refused,
+    /// The reason.
+    Something(String),
+}
+
+impl From<Option<String>> for Missing {
+    fn from(reason: Option<String>) -> Missing {
+        reason.map_or(Missing::Nothing, Missing::Something)
+    }
 }
 
 /// What is traced of a kernel that computes what the model does, and whose path walk asks for every half-slot of the
@@ -235,13 +263,13 @@ impl Findings {
     }
 
     /// The model refuses the program, and so does the kernel, as the log says. Returns what is missing.
-    fn refused(&mut self, records: Option<&Records>) -> Option<String> {
-        let Some(records) = records else { return Some("nothing was traced".into()) };
+    fn refused(&mut self, records: Option<&Records>) -> Missing {
+        let Some(records) = records else { return Missing::Something("nothing was traced".into()) };
         if let Some(incomplete) = records.hooks.incomplete() {
-            return Some(incomplete);
+            return Missing::Something(incomplete);
         }
         match Trace::read(&records.bytes) {
-            Err(error) => Some(format!("what was traced makes no sense: {error}")),
+            Err(error) => Missing::Something(format!("what was traced makes no sense: {error}")),
             // The kernel refuses before these, or in them.
             Ok(trace) if trace.analysis_end == Some(0) => {
                 self.differs(|| Told {
@@ -249,12 +277,12 @@ impl Findings {
                     minus: Some("the analysis was completed".into()),
                     plus: Some("the program is refused".into()),
                 });
-                None
+                Missing::Nothing
             }
             Ok(trace) if trace.constants_end.is_none() => {
-                Some("bpf_compute_const_regs was not seen to return".into())
+                Missing::Something("bpf_compute_const_regs was not seen to return".into())
             }
-            Ok(_) => None,
+            Ok(_) => Missing::Refused,
         }
     }
 
@@ -267,6 +295,9 @@ impl Findings {
         records: Option<&Records>,
     ) -> Option<String> {
         let Some(records) = records else { return Some("nothing was traced".into()) };
+        if records.hooks.missed > 0 || records.hooks.failed > 0 {
+            return records.hooks.incomplete();
+        }
         let trace = match Trace::read(&records.bytes) {
             Ok(trace) => trace,
             Err(error) => {
@@ -277,8 +308,9 @@ impl Findings {
             }
         };
         let names = Names { loaded, dialect: analysis.program.dialect };
-        // What is there is compared, whether it is all or not.
-        if trace.constants_end.is_some() {
+        // What came before the end was lost is compared all the same. Where the constants could not be computed, the
+        // kernel's are all empty.
+        if matches!(trace.constants_end, Some(ConstantsEnd { result: 0, .. })) {
             self.constants(analysis, &names, &trace.constants);
         }
         if trace.analysis_end == Some(0) {

@@ -106,7 +106,7 @@ pub struct Comparison {
     pub status: Status,
     /// Lines of the kernel's liveness section that were compared; 0 where none were.
     pub lines: usize,
-    /// Why it was not compared, or what a mismatch is beyond differing lines.
+    /// Why it was not compared, what a mismatch is beyond differing lines, or why a match is one of the log alone.
     pub reason: Option<String>,
     /// Where the texts differ, if they do.
     pub difference: Option<Difference>,

@@ -7,9 +7,9 @@
 
 #![allow(unsafe_code)]
 
-use super::libbpf;
+use super::libbpf::{self, LoadOptions};
 use libbpf_sys as sys;
-use livediff_capture::trace::{Hooks, Records};
+use livediff_capture::trace::{Hooks, Records, Trace};
 use nix::libc;
 use std::{
     ffi::CStr,
@@ -161,9 +161,95 @@ impl Drop for Tracer {
     }
 }
 
+/// `*(u64 *)(r10 - 8) = r0 = 0; r0 = *(u64 *)(r10 - 8); if r0 == 0 goto +1; exit; exit`: at the jump, the path walk
+/// asks for the halves of the slot.
+const ASKING: [[u8; 8]; 6] = [
+    [0xb7, 0, 0, 0, 0, 0, 0, 0],
+    [0x7b, 0x0a, 0xf8, 0xff, 0, 0, 0, 0],
+    [0x79, 0xa0, 0xf8, 0xff, 0, 0, 0, 0],
+    [0x15, 0, 1, 0, 0, 0, 0, 0],
+    [0x95, 0, 0, 0, 0, 0, 0, 0],
+    [0x95, 0, 0, 0, 0, 0, 0, 0],
+];
+
+/// Loads a small program of which something is there to be traced everywhere. The error says what was not: a function
+/// that the compiler has put into its callers as well can be attached to, and is never reached.
+pub(super) fn check(tracer: &Arc<Tracer>) -> Result<(), String> {
+    let insns = ASKING.as_flattened();
+    let load = || -> Result<(), String> {
+        // Another number than the loads that follow in this place have, so that their queries are not taken for known.
+        let mut thread = Thread::register(tracer, 0).map_err(|error| error.to_string())?;
+        thread.loads = 1 << 63;
+        let mut outcome = Err(String::new());
+        // Something may be missed once, where others load too.
+        for _ in 0..4 {
+            thread.begin();
+            let options = LoadOptions {
+                name: c"livediff_check",
+                prog_type: sys::BPF_PROG_TYPE_SOCKET_FILTER,
+                expected_attach_type: 0,
+                prog_flags: 0,
+                attach_btf_id: 0,
+                attach_prog_fd: None,
+                license: c"GPL",
+                kernel_version: 0,
+                insns,
+                debug_info: None,
+                log_level: 0,
+            };
+            let loaded = libbpf::prog_load(&options, &mut []).result;
+            outcome = match loaded {
+                Ok(_) => unreached(&thread.end()).map_or(Ok(()), Err),
+                Err(errno) => Err(format!(
+                    "a small program to trace is not loaded: {}",
+                    io::Error::from_raw_os_error(errno)
+                )),
+            };
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    };
+    // In a thread of its own, which alone is bound to a processor.
+    std::thread::scope(|scope| {
+        scope.spawn(load).join().unwrap_or_else(|_| Err("the thread that traces has panicked".to_string()))
+    })
+}
+
+/// What was not seen of a load in which there was everything.
+fn unreached(Records { hooks, bytes }: &Records) -> Option<String> {
+    let all = [
+        ("bpf_compute_const_regs", hooks.const_regs),
+        ("bpf_compute_subprog_arg_access", hooks.arg_access),
+        ("bpf_live_stack_query_init", hooks.query_init),
+        ("bpf_stack_slot_alive", hooks.slot_alive),
+    ];
+    if all.iter().all(|(_, times)| *times == 0) {
+        return Some(
+            "everything is attached and nothing is reached, as in a PID namespace that is not the kernel's first".into(),
+        );
+    }
+    if let Some((function, _)) = all.iter().find(|(_, times)| *times == 0) {
+        return Some(format!("the hook {function} is attached and is never reached"));
+    }
+    if let Some(incomplete) = hooks.incomplete() {
+        return Some(incomplete);
+    }
+    let trace = match Trace::read(bytes) {
+        Ok(trace) => trace,
+        Err(error) => return Some(format!("what is traced makes no sense: {error}")),
+    };
+    let answered =
+        trace.queries.iter().flat_map(|query| &query.frames).any(|frame| frame.alive | frame.dead != 0);
+    let whole = trace.analysis_end == Some(0) && !trace.instances.is_empty() && !trace.constants.is_empty();
+    (!answered || !whole).then(|| "the hooks are reached and see no masks, constants or answers".into())
+}
+
 /// The place of one thread that loads.
 pub(super) struct Thread {
     tracer: Arc<Tracer>,
+    _task: Task,
     place: usize,
     loads: u64,
     missed: Option<u64>,
@@ -190,7 +276,8 @@ impl Thread {
         if result < 0 {
             return Err(io::Error::from_raw_os_error(-result));
         }
-        Ok(Thread { tracer: Arc::clone(tracer), place, loads: 0, missed: None })
+        let task = Task { tasks: tracer.tasks, task };
+        Ok(Thread { tracer: Arc::clone(tracer), _task: task, place, loads: 0, missed: None })
     }
 
     /// The word at an offset of the place.
@@ -252,6 +339,19 @@ impl Thread {
     }
 }
 
+/// A thread that is registered, for as long as this lives. The tracer lives longer.
+struct Task {
+    tasks: i32,
+    task: i32,
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        // SAFETY: the key is as long as the map says.
+        unsafe { sys::bpf_map_delete_elem(self.tasks, ptr::from_ref(&self.task).cast()) };
+    }
+}
+
 /// The kind of record that a query is.
 const QUERY: u32 = 8;
 
@@ -272,6 +372,36 @@ fn stay_on_processor(number: usize) {
 mod tests {
     use super::*;
 
+    /// A hook that is attached and never reached is no match with nothing to answer.
+    #[test]
+    fn a_hook_that_is_not_reached_is_named() {
+        use livediff_capture::trace::{self, Constants, ConstantsEnd, Instance, Query, QueryFrame};
+        let frame = QueryFrame { alive: 1, ..QueryFrame::default() };
+        let whole = Trace {
+            constants: vec![Constants { insn: 1, constants: 1, ..Constants::default() }],
+            constants_end: Some(ConstantsEnd { insns: 6, result: 0 }),
+            instances: vec![Instance { insn_cnt: 6, ..Instance::default() }],
+            analysis_end: Some(0),
+            queries: vec![Query { insn: 3, frames: vec![frame] }],
+            ..Trace::default()
+        };
+        let hooks = Hooks { const_regs: 1, arg_access: 1, query_init: 1, slot_alive: 2, ..Hooks::default() };
+        let told = |hooks, trace: &Trace| unreached(&Records { hooks, bytes: trace::write(trace) });
+        assert_eq!(told(hooks, &whole), None);
+        let inlined = told(Hooks { slot_alive: 0, ..hooks }, &whole).unwrap();
+        assert_eq!(inlined, "the hook bpf_stack_slot_alive is attached and is never reached");
+        assert!(told(Hooks { missed: 1, ..hooks }, &whole).unwrap().contains("passed over"));
+        assert!(told(Hooks::default(), &Trace::default()).unwrap().contains("PID namespace"));
+        let unanswered = Query { insn: 3, frames: vec![QueryFrame::default()] };
+        for lacking in [
+            Trace { queries: vec![unanswered], ..whole.clone() },
+            Trace { instances: Vec::new(), ..whole.clone() },
+            Trace { constants: Vec::new(), ..whole.clone() },
+        ] {
+            assert!(told(hooks, &lacking).is_some(), "{lacking:?}");
+        }
+    }
+
     /// The layout is written down here and in the source of the object.
     #[test]
     fn the_object_is_that_of_this_agent() {
@@ -288,5 +418,27 @@ mod tests {
         );
         let size = |name: &str| object.maps().find(|map| map.name() == name).unwrap().value_size();
         assert_eq!((size("threads") as usize, size("tasks")), (SIZE, 4));
+        let btf = object.btf().unwrap();
+        let offsets = |structure: &str| -> Vec<(String, usize)> {
+            let members = btf.members(btf.find(structure, sys::BTF_KIND_STRUCT).unwrap());
+            members.into_iter().map(|(name, bits)| (name, bits as usize / 8)).collect()
+        };
+        // In the order in which `end` reads the words, and the open query as it stands in a record.
+        let words = ["used", "lost", "failed", "fired"].iter().enumerate();
+        let expected = words.map(|(word, name)| (*name, word * 8)).chain([
+            ("queries", 7 * 8),
+            ("load", LOAD),
+            ("open", OPEN),
+            ("insn", OPEN + 4),
+            ("last_frame", OPEN + 8),
+            ("padding", OPEN + 12),
+            ("frames", FRAMES_AT),
+            ("remembered", FRAMES_AT + FRAMES * FRAME),
+            ("data", HEAD),
+        ]);
+        let expected: Vec<(String, usize)> = expected.map(|(name, at)| (name.to_string(), at)).collect();
+        assert_eq!(offsets("thread"), expected);
+        let frame = [("subprog", 0), ("callsite", 4), ("alive", 8), ("dead", 24)];
+        assert_eq!(offsets("frame"), frame.map(|(name, at)| (name.to_string(), at)));
     }
 }

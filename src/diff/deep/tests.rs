@@ -296,11 +296,11 @@ fn what_did_not_come_is_not_compared() {
         records(&trace)
     };
     not_compared(Some(&trace(|trace| trace.constants_end = None)), &said, "no constants came");
-    not_compared(
-        Some(&trace(|trace| trace.constants_end = Some(ConstantsEnd { insns: 13, result: -12 }))),
-        &said,
-        "bpf_compute_const_regs returned -12",
-    );
+    let without_memory = trace(|trace| {
+        trace.constants_end = Some(ConstantsEnd { insns: 13, result: -12 });
+        trace.constants.clear();
+    });
+    not_compared(Some(&without_memory), &said, "bpf_compute_const_regs returned -12");
     not_compared(
         Some(&trace(|trace| trace.constants_end = Some(ConstantsEnd { insns: 12, result: 0 }))),
         &said,
@@ -325,12 +325,17 @@ fn what_did_not_come_is_not_compared() {
     }
     let refused = outcome(&loaded, &verdict(Verdict::Rejected, 13), Some(&whole)).0;
     assert_eq!(refused.status, Status::Match, "a program that is refused has all its answers up to there");
-    // What is there and wrong is wrong, whatever is missing.
+    // What is there and wrong is wrong, though the end is lost.
     let mut wrong = traced(&loaded);
     wrong.queries[0].frames[0].alive = u128::MAX;
     let mut wrong = records(&wrong);
     wrong.hooks.lost = 1;
     assert_eq!(outcome(&loaded, &said, Some(&wrong)).0.status, Status::Mismatch);
+    // But where events were missed, or reads failed, what is wrong may be the tracing.
+    for (missed, failed, why) in [(1, 0, "1 events were passed over"), (0, 1, "1 reads of the kernel's")] {
+        let hooks = Hooks { missed, failed, lost: 0, ..wrong.hooks };
+        not_compared(Some(&Records { hooks, ..wrong.clone() }), &said, why);
+    }
 }
 
 #[test]
@@ -341,7 +346,18 @@ fn the_log_still_counts() {
     let whole = records(&traced(&loaded));
     let (comparison, deep) = outcome(&loaded, &said, Some(&whole));
     assert_eq!((comparison.status, deep.unwrap().differing), (Status::Mismatch, 0));
-    assert!(comparison.difference.unwrap().place.pass.is_some());
+    let by_log = comparison.difference.unwrap();
+    assert!(by_log.place.pass.is_some());
+    // Where both differ, both are told.
+    let mut wrong = traced(&loaded);
+    wrong.postorder.swap(0, 1);
+    let (comparison, deep) = outcome(&loaded, &said, Some(&records(&wrong)));
+    assert_eq!((comparison.status, deep.unwrap().differing), (Status::Mismatch, 1));
+    assert!(comparison.reason.unwrap().contains("the log differs too"));
+    let both = comparison.difference.unwrap();
+    assert_eq!((both.line, &both.place), (by_log.line, &by_log.place));
+    let beyond = both.unified.strip_prefix(&by_log.unified).unwrap();
+    assert!(beyond.trim_start_matches('\n').starts_with("-postorder from 0, 12 in all: 9 10"), "{beyond}");
     let (comparison, deep) = outcome(&loaded, &said, None);
     assert_eq!((comparison.status, deep), (Status::Mismatch, None));
     assert_eq!(comparison.reason.unwrap(), "not compared deep: nothing was traced");
@@ -368,7 +384,8 @@ fn a_program_that_both_refuse_has_no_masks() {
     let constants_end = Some(ConstantsEnd { insns: 4, result: 0 });
     let trace = Trace { constants_end, ..Trace::default() };
     let (comparison, deep) = outcome(&loaded, &said, Some(&records(&trace)));
-    assert_eq!((comparison.status, deep), (Status::Match, Some(Deep::default())), "{comparison:?}");
+    assert_eq!((comparison.status, deep), (Status::Match, None), "{comparison:?}");
+    assert_eq!(comparison.reason.unwrap(), "refused by both: there is nothing beyond the log");
     let (comparison, _) = outcome(&loaded, &said, Some(&records(&Trace::default())));
     assert_eq!(comparison.status, Status::NotLoadable);
     let done = Trace { analysis_end: Some(0), ..trace };

@@ -24,6 +24,8 @@ const WAITING_LIMIT: usize = 32 << 20;
 const PATIENCE: u32 = 5;
 /// Bytes that are kept of a reason that a guest gives.
 pub(super) const WORDS_LIMIT: usize = 16 << 10;
+/// Bytes of a trace that are kept: the agent has no room for more.
+pub(super) const TRACE_LIMIT: usize = 34 << 20;
 /// Bytes of an object that a program takes at least: its symbol and an instruction.
 const SMALLEST_PROGRAM: usize = 24 + 8;
 
@@ -110,7 +112,7 @@ struct Session {
     /// What was sent and is not finished: the suspect if it was one, and the size.
     sent: HashMap<u32, (Item, bool, usize)>,
     in_flight: BTreeMap<Item, Begun>,
-    /// What was traced of programs in flight.
+    /// What was traced of programs in flight: of as many as the guest loads at a time.
     traces: HashMap<Item, Records>,
     /// What the agent has begun with since it was sent.
     started: HashSet<Item>,
@@ -308,8 +310,10 @@ impl Session {
             FromGuest::NoTrace { .. } => false,
             FromGuest::Traced { object, program, hooks } => {
                 let item = Item { object, program: Some(program) };
-                // Kept for as many programs as can be in flight, and of each once.
-                if supervisor.trace && self.in_flight.contains_key(&item) {
+                // A guest can say that every program is in flight. Of what is not kept, nothing was traced.
+                self.traces.remove(&item);
+                let room = self.traces.len() < self.vcpus && payload.len() <= TRACE_LIMIT;
+                if supervisor.trace && room && self.in_flight.contains_key(&item) {
                     self.traces.insert(item, Records { hooks, bytes: payload });
                 }
                 false
@@ -361,6 +365,7 @@ impl Session {
             }
             FromGuest::NotLoadable { object, program, reason } => {
                 self.in_flight.remove(&Item { object, program: Some(program) });
+                self.traces.remove(&Item { object, program: Some(program) });
                 supervisor.settle(object, program, Outcome::NotLoadable { reason: bounded(reason) })
             }
             FromGuest::Finished { object } => {

@@ -2,7 +2,7 @@
 
 use super::{
     boot::RELEASE_LIMIT,
-    session::{Begun, WORDS_LIMIT},
+    session::{Begun, TRACE_LIMIT, WORDS_LIMIT},
     *,
 };
 use crate::{
@@ -477,7 +477,7 @@ fn run_traced(
         }
         _ => {}
     };
-    let options = Options { accel: Accel::Tcg, trace, ..Options::default() };
+    let options = Options { accel: Accel::Tcg, vcpus: 1, trace, ..Options::default() };
     let cancel = Cancel::new();
     let mut work = OneBatch { objects: objects().into_iter().take(1).collect(), sink: &mut sink };
     let result = Supervisor::with_start(start, &image, &options, &cancel, &mut work).run();
@@ -515,6 +515,32 @@ fn what_was_traced_comes_right_before_its_program_and_is_no_others() {
     let (result, events) = run_traced(false, tell);
     result.unwrap();
     assert_eq!(events, ["p1 loaded", "p0 loaded"]);
+}
+
+#[test]
+fn a_guest_cannot_fill_the_host_with_what_it_traced() {
+    let tell = |port: &mut UnixStream| {
+        // Of as many programs as are loaded at a time, and no more than there is room for.
+        traced(port, 0, 0, 1, &[1])?;
+        traced(port, 0, 1, 2, &[2])?;
+        loaded_program(port, 1)?;
+        traced(port, 0, 0, 3, &vec![3; TRACE_LIMIT + 1])?;
+        loaded_program(port, 0)
+    };
+    let (result, events) = run_traced(true, tell);
+    result.unwrap();
+    assert_eq!(events, ["p1 loaded", "p0 loaded"]);
+    let tell = |port: &mut UnixStream| {
+        traced(port, 0, 0, 1, &[1])?;
+        // The trace of a program that is not loaded takes no other's room.
+        let reason = "no".to_string();
+        protocol::write(port, &FromGuest::NotLoadable { object: 0, program: 0, reason }, &[])?;
+        traced(port, 0, 1, 2, &[2])?;
+        loaded_program(port, 1)
+    };
+    let (result, events) = run_traced(true, tell);
+    result.unwrap();
+    assert_eq!(events, ["p0 not loadable", "p1 2 [2]", "p1 loaded"]);
 }
 
 #[test]
