@@ -37,7 +37,6 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
             "corpus/cfg/gotox.bpf.o/gotox_unsorted_duplicates",
         ],
     ),
-    ("program: nothing calls its exception callback", &["corpus/kfuncs/kfunc.bpf.o/throw_with_callback"]),
     // What is written always has BTF.
     (
         "differs: func_info",
