@@ -1,6 +1,11 @@
 //! `livediff kernel build`: a kernel from source.
 
-use super::{exit::Exit, flags::BuildFlags, interrupt, output::tell};
+use super::{
+    exit::Exit,
+    flags::BuildFlags,
+    interrupt,
+    output::{self, tell},
+};
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use livediff::report::terminal::printable;
@@ -26,7 +31,7 @@ pub(crate) fn run(flags: BuildFlags) -> Result<Exit> {
 
     let built = with_progress(&request, &interrupt::cancel())?;
     tell(format_args!("Linux {}, built", printable(&built.release)));
-    writeln!(anstream::stdout(), "{}", built.image.display())?;
+    writeln!(output::stdout(), "{}", built.image.display())?;
     Ok(Exit::Clean)
 }
 

@@ -1,6 +1,6 @@
 //! `livediff corpus`: get programs to compare from elsewhere.
 
-use super::output::tell;
+use super::output::{self, tell};
 use super::{
     exit::Exit,
     flags::{CorpusCommand, CorpusFlags, ImportCommand},
@@ -48,7 +48,7 @@ pub(crate) fn run(flags: CorpusFlags) -> Result<Exit> {
 
 /// `corpus carve`.
 fn carve(paths: &[PathBuf], output: &Path) -> Result<Exit> {
-    let mut out = anstream::stdout();
+    let mut out = output::stdout();
     let mut complaints = 0;
     let mut complain = |text: String| {
         complaints += 1;

@@ -1,6 +1,6 @@
 //! `livediff kernel`: list, fetch, build and inspect kernels.
 
-use super::output::tell;
+use super::output::{self, tell};
 use super::{
     build,
     exit::Exit,
@@ -20,7 +20,7 @@ use std::{collections::BTreeSet, io::Write};
 /// Does what the subcommand says.
 pub(crate) fn run(flags: KernelFlags) -> Result<Exit> {
     let progress = |what: &str| tell(what);
-    let mut out = anstream::stdout();
+    let mut out = output::stdout();
     match flags.command {
         KernelCommand::List => list(&mut out)?,
         KernelCommand::Fetch { kernel, dry_run } => {

@@ -77,6 +77,29 @@ pub(crate) fn shows_unicode() -> bool {
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
+/// Standard output, for subcommands that have no use for an [`Output`]. What cannot be written is lost as it is there.
+pub(crate) fn stdout() -> impl Write {
+    Words(anstream::stdout())
+}
+
+struct Words<W>(W);
+
+impl<W: Write> Write for Words<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(error) = self.0.write_all(bytes) {
+            lose(error);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if let Err(error) = self.0.flush() {
+            lose(error);
+        }
+        Ok(())
+    }
+}
+
 /// What kept words from their reader, the first time.
 static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
 

@@ -644,6 +644,22 @@ fn results_that_cannot_be_written_out_are_an_error() {
     run(&diff).exits(1).complains("could not be written out whole");
 }
 
+/// A reader that has seen enough (`| head`) is no error.
+#[test]
+fn a_reader_that_went_away_is_no_reason_to_complain() {
+    let place = Place::new();
+    put_match(&place.path("captures"), "one");
+    for args in [&["kernel", "info", "kernel", "--dialect", "7.2"][..], &["diff", "--replay", "captures"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = place.command(env!("CARGO_BIN_EXE_livediff"));
+        let output = command.args(args).stdout(writer).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
+        assert!(!stderr.contains("roken pipe"), "{args:?}: {stderr}");
+    }
+}
+
 /// Runs a script with a full file system, of its own, at `full`. Nothing where that is not allowed.
 fn with_full_disk(place: &Place, script: &str) -> Option<Done> {
     fs::create_dir_all(place.path("full")).unwrap();
