@@ -54,56 +54,42 @@ impl Value {
     }
 }
 
+/// The operation of `insn` on two numbers of one width, which wraps; shifts take their count modulo the width.
+macro_rules! operation {
+    ($insn:expr, $dst:expr, $src:expr, $unsigned:ty, $signed:ty) => {{
+        let (dst, src): ($unsigned, $unsigned) = ($dst, $src);
+        // Wrapping shifts leave out what is above the width.
+        let count = src as u32;
+        let signed = $insn.off == 1;
+        match $insn.op() {
+            alu::ADD => dst.wrapping_add(src),
+            alu::SUB => dst.wrapping_sub(src),
+            alu::MUL => dst.wrapping_mul(src),
+            alu::DIV if src == 0 => 0,
+            alu::DIV if signed => (dst as $signed).wrapping_div(src as $signed) as $unsigned,
+            alu::DIV => dst / src,
+            alu::MOD if src == 0 => dst,
+            alu::MOD if signed => (dst as $signed).wrapping_rem(src as $signed) as $unsigned,
+            alu::MOD => dst % src,
+            alu::OR => dst | src,
+            alu::AND => dst & src,
+            alu::XOR => dst ^ src,
+            alu::LSH => dst.wrapping_shl(count),
+            alu::RSH => dst.wrapping_shr(count),
+            alu::ARSH => (dst as $signed).wrapping_shr(count) as $unsigned,
+            alu::NEG => dst.wrapping_neg(),
+            _ => return None,
+        }
+    }};
+}
+
 /// The result of an operation of the ALU classes on two numbers; `NEG` takes no notice of the second. Nothing for
 /// moves, byte swaps, and codes that stand for no operation.
 pub fn compute(insn: &Insn, dst: u64, src: u64) -> Option<u64> {
-    let signed = insn.off == 1;
-    if insn.class() == class::ALU {
-        let (a, b) = (dst as u32, src as u32);
-        let result = match insn.op() {
-            alu::ADD => a.wrapping_add(b),
-            alu::SUB => a.wrapping_sub(b),
-            alu::MUL => a.wrapping_mul(b),
-            alu::DIV if signed => {
-                (a as i32).checked_div(b as i32).map_or(if b == 0 { 0 } else { a }, |q| q as u32)
-            }
-            alu::DIV => a.checked_div(b).unwrap_or(0),
-            alu::MOD if signed => {
-                (a as i32).checked_rem(b as i32).map_or(if b == 0 { a } else { 0 }, |r| r as u32)
-            }
-            alu::MOD => a.checked_rem(b).unwrap_or(a),
-            alu::OR => a | b,
-            alu::AND => a & b,
-            alu::XOR => a ^ b,
-            alu::LSH => a.wrapping_shl(b),
-            alu::RSH => a.wrapping_shr(b),
-            alu::ARSH => (a as i32).wrapping_shr(b) as u32,
-            alu::NEG => a.wrapping_neg(),
-            _ => return None,
-        };
-        return Some(result.into());
-    }
-    let shift = (src & 63) as u32;
-    Some(match insn.op() {
-        alu::ADD => dst.wrapping_add(src),
-        alu::SUB => dst.wrapping_sub(src),
-        alu::MUL => dst.wrapping_mul(src),
-        alu::DIV if signed => {
-            (dst as i64).checked_div(src as i64).map_or(if src == 0 { 0 } else { dst }, |q| q as u64)
-        }
-        alu::DIV => dst.checked_div(src).unwrap_or(0),
-        alu::MOD if signed => {
-            (dst as i64).checked_rem(src as i64).map_or(if src == 0 { dst } else { 0 }, |r| r as u64)
-        }
-        alu::MOD => dst.checked_rem(src).unwrap_or(dst),
-        alu::OR => dst | src,
-        alu::AND => dst & src,
-        alu::XOR => dst ^ src,
-        alu::LSH => dst.wrapping_shl(shift),
-        alu::RSH => dst.wrapping_shr(shift),
-        alu::ARSH => (dst as i64).wrapping_shr(shift) as u64,
-        alu::NEG => dst.wrapping_neg(),
-        _ => return None,
+    Some(if insn.class() == class::ALU {
+        operation!(insn, dst as u32, src as u32, u32, i32).into()
+    } else {
+        operation!(insn, dst, src, u64, i64)
     })
 }
 
