@@ -167,28 +167,9 @@ fn markdown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diff::{Comparison, Difference, Place};
 
     fn mismatch(object: &str, program: &str) -> Row {
-        let mut row = Row::not_loaded(object, program, Status::Mismatch, "");
-        row.comparison = Comparison {
-            status: Status::Mismatch,
-            lines: 9,
-            reason: None,
-            difference: Some(Difference {
-                line: 4,
-                column: 2,
-                place: Place {
-                    pass: Some("live registers".into()),
-                    subprog: None,
-                    insn: Some((2, "(07) r1 %= 7".into())),
-                },
-                minus: Some("a: 100%\n".into()),
-                plus: None,
-                ..Difference::default()
-            }),
-        };
-        row
+        Row::differing(object, program, None, "(07) r1 %= 7", "a: 100%\n")
     }
 
     fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {

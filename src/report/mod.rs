@@ -18,6 +18,8 @@ pub use merge::{MergeError, merge};
 pub use picture::{Beside, Picture};
 
 use crate::diff::{Class, Comparison, Deep, Status};
+#[cfg(test)]
+use crate::diff::{Difference, Place};
 use livediff_capture::Verdict;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,6 +60,23 @@ impl Row {
     /// `object/program`, what `--filter` matches.
     pub fn name(&self) -> String {
         qualified(&self.object, &self.program)
+    }
+}
+
+#[cfg(test)]
+impl Row {
+    /// A program whose registers differ at line 4, column 2, for the tests of the reports.
+    fn differing(object: &str, program: &str, subprog: Option<(u32, &str)>, insn: &str, minus: &str) -> Row {
+        let place = Place {
+            pass: Some("live registers".into()),
+            subprog: subprog.map(|(number, name)| (number, Some(name.into()))),
+            insn: Some((2, insn.into())),
+        };
+        let difference =
+            Difference { line: 4, column: 2, place, minus: Some(minus.into()), ..Difference::default() };
+        let comparison =
+            Comparison { status: Status::Mismatch, lines: 9, reason: None, difference: Some(difference) };
+        Row { comparison, ..Row::not_loaded(object, program, Status::Mismatch, "") }
     }
 }
 

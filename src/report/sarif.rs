@@ -323,34 +323,14 @@ fn uri(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        diff::{Comparison, Place},
-        report::KernelRun,
-    };
+    use crate::report::KernelRun;
 
     fn report() -> Report {
-        let row = |program: &str, status| {
-            let mut row = Row::not_loaded("a b/c.bpf.o", program, status, "why");
-            if status == Status::Mismatch {
-                row.comparison = Comparison {
-                    status,
-                    lines: 9,
-                    reason: None,
-                    difference: Some(Difference {
-                        line: 4,
-                        column: 2,
-                        place: Place {
-                            pass: Some("live registers".into()),
-                            subprog: Some((1, Some("callee".into()))),
-                            insn: Some((2, "(95) exit".into())),
-                        },
-                        minus: Some("a\n".into()),
-                        plus: None,
-                        ..Difference::default()
-                    }),
-                };
+        let row = |program: &str, status| match status {
+            Status::Mismatch => {
+                Row::differing("a b/c.bpf.o", program, Some((1, "callee")), "(95) exit", "a\n")
             }
-            row
+            _ => Row::not_loaded("a b/c.bpf.o", program, status, "why"),
         };
         let rows = Status::ALL.into_iter().map(|status| row(status.name(), status)).collect();
         let kernel = KernelRun { name: "7.2".into(), release: "7.2.13".into(), rows, ..KernelRun::default() };

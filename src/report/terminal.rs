@@ -290,8 +290,6 @@ pub fn printable_lines(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diff::{Comparison, Difference, Place};
-    use livediff_capture::Verdict;
 
     fn plain(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
         let mut stream = anstream::StripStream::new(Vec::new());
@@ -301,32 +299,12 @@ mod tests {
 
     #[test]
     fn a_mismatch_says_where_and_what() {
-        let mismatch = Row {
-            object: "a.o".into(),
-            program: "p\u{1b}[2J".into(),
-            insns: 3,
-            verdict: Verdict::Accepted,
-            comparison: Comparison {
-                status: Status::Mismatch,
-                lines: 9,
-                reason: None,
-                difference: Some(Difference {
-                    line: 4,
-                    column: 2,
-                    place: Place {
-                        pass: Some("live registers".into()),
-                        subprog: Some((0, Some("main".into()))),
-                        insn: Some((2, "(95) exit".into())),
-                    },
-                    minus: Some("x ".into()),
-                    plus: Some("x".into()),
-                    unified: "@@ -4,1 +4,1 @@\n-x  \n+x\n".into(),
-                    ..Difference::default()
-                }),
-            },
-            picture: None,
-            deep: None,
-        };
+        let mut mismatch = Row::differing("a.o", "p\u{1b}[2J", Some((0, "main")), "(95) exit", "x ");
+        mismatch.insns = 3;
+        if let Some(difference) = &mut mismatch.comparison.difference {
+            difference.plus = Some("x".into());
+            difference.unified = "@@ -4,1 +4,1 @@\n-x  \n+x\n".into();
+        }
         let kernel = KernelRun {
             name: "7.2".into(),
             release: "7.2.12".into(),
