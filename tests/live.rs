@@ -71,6 +71,37 @@ fn deep_reads_the_kernel_and_finds_the_same() {
     assert_eq!(total("differing"), 0);
 }
 
+/// What `soundness` calls wrong is wrong in a kernel too, and what it calls right is right: there the kernel goes by its
+/// own analysis, finds a read of what it took for dead, and refuses the program.
+#[test]
+fn a_kernel_refuses_what_soundness_finds() {
+    let Some(kernel) = kernel::kernel("the live test of soundness") else { return };
+    let objects = "tests/data/unsound.bpf.o";
+    let folder = tempfile::tempdir().unwrap();
+    let json = |args: &[&str]| -> Value {
+        let report = folder.path().join("out.json");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_livediff"));
+        let output = command.args(args).arg(objects).arg("--json").arg(&report).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice(&fs::read(&report).unwrap_or_default()).unwrap_or_else(|_| panic!("{error}"))
+    };
+    let ran = json(&["diff", "--verdict", "--kernel", &kernel.display().to_string()]);
+    let programs = ran["kernels"][0]["programs"].as_array().unwrap();
+    assert!(programs.iter().all(|program| program["status"] == "match"), "{programs:?}");
+    let having = |programs: &[Value], key: &str, value: &str| -> BTreeSet<String> {
+        let programs = programs.iter().filter(|program| program[key] == value);
+        programs.map(|program| program["program"].as_str().unwrap().to_owned()).collect()
+    };
+    let accepted = having(programs, "verdict", "accepted");
+    assert_eq!(accepted, BTreeSet::from(["plain".to_owned()]));
+    let rejected = having(programs, "verdict", "rejected");
+    assert_eq!(rejected.len(), programs.len() - 1);
+    let judged = json(&["soundness", "--dialect", "7.2"]);
+    let judged = judged["programs"].as_array().unwrap();
+    assert_eq!(having(judged, "status", "clean"), accepted);
+    assert_eq!(having(judged, "status", "found"), rejected);
+}
+
 /// At every moment of a run, from before its first line to after its last.
 #[test]
 fn signals_at_any_moment_leave_nothing() {
