@@ -528,6 +528,7 @@ mod tests {
         assert_eq!(btf.type_by_id(u32::MAX), None);
         let pair = btf.type_by_id(5).unwrap();
         assert_eq!((pair.name, pair.kind, pair.size_or_type), ("pair", Kind::Struct, 16));
+        assert_eq!((pair.vlen, pair.kind_flag), (2, false));
         let members: Vec<_> = btf.members(&pair).map(|m| (m.name, m.type_id, m.bit_offset)).collect();
         assert_eq!(members, [("a", 1, 0), ("b", 2, 64)]);
         assert_eq!(btf.find("f", Kind::Func), Some(8));
@@ -583,6 +584,7 @@ mod tests {
         let data = build(&types, strings);
         let btf = Btf::parse(&data).unwrap();
         let ty = btf.type_by_id(1).unwrap();
+        assert_eq!((ty.vlen, ty.kind_flag), (2, true));
         let members: Vec<_> = btf.members(&ty).map(|m| (m.bit_offset, m.bitfield_size)).collect();
         assert_eq!(members, [(8, None), (33, Some(3))]);
     }
@@ -623,6 +625,60 @@ mod tests {
     }
 
     #[test]
+    fn headers() {
+        let error = |data: &[u8]| Btf::parse(data).unwrap_err();
+        // Nothing but a header, which is as long as the data: what is wrong with it is that there is no string.
+        let header = build(&[], b"");
+        assert_eq!(header.len(), 24);
+        assert_eq!(error(&header), BtfError::Strings("the first is not empty"));
+        assert_eq!(error(&header[..23]), BtfError::Header("fewer than 24 bytes"));
+        let data = sample();
+        for length in [0, 23, data.len() + 1, usize::MAX] {
+            let mut bad = data.clone();
+            bad[4..8].copy_from_slice(&(length as u32).to_le_bytes());
+            assert_eq!(error(&bad), BtfError::Header("impossible header length"), "{length}");
+        }
+    }
+
+    #[test]
+    fn sections_end_where_the_data_ends() {
+        // A header of 32 bytes, one type of 12, two strings of 3 bytes in all, a layout of 4.
+        let mut data = build(&[1, info(7, 0), 0], b"\0a\0");
+        data[4] = 32;
+        data.splice(24..24, [15_u32.to_le_bytes(), 4_u32.to_le_bytes()].concat());
+        data.extend([0; 4]);
+        assert_eq!(data.len(), 51);
+        assert_eq!(Btf::parse(&data).unwrap().type_by_id(1).unwrap().name, "a");
+        // The length of each section stands behind its offset; each begins at this byte of the data.
+        for (section, length_at, start) in [("type", 12, 32_u8), ("string", 20, 44), ("layout", 28, 47)] {
+            let mut long = data.clone();
+            long[length_at] = 52 - start;
+            let (start, end) = (u64::from(start), 52);
+            assert_eq!(Btf::parse(&long).unwrap_err(), BtfError::Section { section, start, end, size: 51 });
+        }
+    }
+
+    /// Names are counted as often as they are used, and those of the base are the base's.
+    #[test]
+    fn names_have_256_mib_together() {
+        let base = sample();
+        let base = Btf::parse(&base).unwrap();
+        let first = u32::try_from(STRINGS.len()).unwrap();
+        // A name of 16 MiB, then one of a single byte.
+        let long: usize = 16 << 20;
+        let mut strings = vec![b'n'; long];
+        strings.extend(b"\0m\0");
+        let second = first + u32::try_from(long).unwrap() + 1;
+        let forward = |name| [name, info(7, 0), 0];
+        let mut types = [forward(first); 16].concat();
+        types.extend(forward(1));
+        assert_eq!(Btf::parse_split(&build(&types, &strings), &base).unwrap().end_id(), 31);
+        types.extend(forward(second));
+        let error = Btf::parse_split(&build(&types, &strings), &base).unwrap_err();
+        assert_eq!(error, BtfError::Strings("the names of types have more than 256 MiB together"));
+    }
+
+    #[test]
     fn hostile() {
         let data = sample();
         // Every prefix, and every byte changed in turn: an answer or an error, never a panic.
@@ -647,7 +703,8 @@ mod tests {
         assert_eq!(Btf::parse(&swapped).unwrap_err(), BtfError::Header("big-endian data"));
         let mut cut = data;
         // vlen of the prototype
-        cut[24 + 4 * (4 + 3 + 3 + 6 + 9 + 3) + 4 + 2] = 0xff;
-        assert!(matches!(Btf::parse(&cut).unwrap_err(), BtfError::Cut { id: 7, .. }));
+        let offset = 24 + 4 * (4 + 3 + 3 + 6 + 9 + 3);
+        cut[offset + 4 + 2] = 0xff;
+        assert_eq!(Btf::parse(&cut).unwrap_err(), BtfError::Cut { id: 7, offset });
     }
 }
