@@ -88,6 +88,7 @@ fn sample() -> Sample {
     func("bpf_list_add_impl", &[("head", void_ptr), ("off", int)]);
     func("bpf_icmp_send", &[("ctx", void_ptr)]);
     func("bpf_ksock_send", &[("sock", void_ptr)]);
+    func("bpf_dynptr_from_xdp", &[("x", void_ptr), ("flags", int), ("ptr__uninit", dynptr_ptr)]);
     Sample { data: btf.finish(), ids }
 }
 
@@ -219,6 +220,22 @@ fn an_extension_calls_what_its_target_calls() {
     assert!(can(&loaded));
 }
 
+/// `resolve_prog_type` asks for the target of extensions alone: a tracing program may be attached to a program too.
+#[test]
+fn a_tracing_program_does_not_call_what_its_target_calls() {
+    let sample = sample();
+    let btf = Btf::parse(&sample.data).expect("valid");
+    let id = i32::try_from(sample.ids["bpf_dynptr_from_xdp"]).expect("small");
+    let can = |prog_type, attach_type| {
+        let mut loaded = program(prog_type, attach_type, "handle", &[id]);
+        let target_prog_type = (prog_type != XDP).then_some(XDP);
+        loaded.attach = Some(Attach { name: "handle".into(), target_prog_type, target_attach_type: 0 });
+        resolve(&btf, Dialect::V7_2, &loaded)[0].prototype.is_some()
+    };
+    assert!(can(XDP, 0) && can(EXT, 0));
+    assert!(!can(TRACING, 24));
+}
+
 #[test]
 fn modules_and_ids_from_nowhere() {
     let sample = sample();
@@ -251,12 +268,49 @@ fn the_image_has_the_last_word_on_flags() {
     // A list, then the common set, in which bpf_iter_num_new is no longer KF_ITER_NEW. The set of
     // bpf_sock_destroy is not there.
     assert_eq!(facts(&section(&[slice, 7, 2, 1, new, 0, slice, 4, 9])), [Some(false), None]);
-    // Cut short, not sorted, no functions: no set.
-    for words in
-        [vec![2, 1, new, 0, slice], vec![2, 1, slice, 0, new, 0], vec![1, 1, 1, 0], vec![u32::MAX, 1]]
-    {
+    // Cut short, not sorted, one twice, no functions: no set.
+    for words in [
+        vec![2, 1, new, 0, slice],
+        vec![2, 1, slice, 0, new, 0],
+        vec![2, 1, new, 0, new, 0],
+        vec![1, 1, 1, 0],
+        vec![u32::MAX, 1],
+    ] {
         assert_eq!(facts(&section(&words)), [Some(true), Some(false)]);
     }
+}
+
+/// Words that look like the beginning of a set may stand inside of one: each set is left only behind its last member.
+#[test]
+fn sets_of_an_image_stand_one_behind_the_other() {
+    let mut btf = Builder::new();
+    // Types 1 to 3, of a prototype that follows them.
+    let ids = ["f", "g", "h"].map(|name| btf.ty(name, 12, 1, 4, &[]));
+    btf.ty("", 13, 0, 0, &[]);
+    assert_eq!(ids, [1, 2, 3]);
+    let data = btf.finish();
+    let btf = Btf::parse(&data).expect("valid");
+    let sets = [vec![(1, 1)], vec![(1, 0), (2, 1)], vec![(3, 0x0403_0201)]];
+    let words = [&[1, 1, 1, 1][..], &[2, 1, 1, 0, 2, 1], &[1, 1, 3, 0x0403_0201]].concat();
+    let section: Vec<u8> = words.iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
+    assert_eq!(tables::image_sets(&section, &btf), sets);
+}
+
+/// Of the members that either has, at least one half is in both.
+#[test]
+fn sets_are_the_same_if_they_share_one_half() {
+    let known = [(1, 0), (2, 0), (3, 0), (4, 0)];
+    let (half, less, other) = (vec![(1, 8), (2, 9)], vec![(1, 8), (9, 9)], vec![(7, 0), (8, 0), (9, 0)]);
+    assert_eq!(same_set(&known, &[other.clone(), half.clone(), less.clone()]), half);
+    for image in [&[][..], &[less], &[other], &[vec![]]] {
+        assert!(same_set(&known, image).is_empty(), "{image:?}");
+    }
+    // Of two that are like it, the one that is more so; a set of many others is none.
+    let most = vec![(2, 1), (3, 2), (4, 3)];
+    assert_eq!(same_set(&known, &[most.clone(), half.clone()]), most);
+    assert_eq!(same_set(&known, &[half.clone(), most.clone()]), most);
+    let many: Vec<(u32, u32)> = (1..10).map(|id| (id, 0)).collect();
+    assert!(same_set(&known, &[many]).is_empty());
 }
 
 #[test]
