@@ -115,9 +115,8 @@ fn write_stx(out: &mut String, insn: &Insn) -> fmt::Result {
     if let Some((symbol, _)) = atomic_op(imm) {
         return write!(out, "({code:02x}) lock *({ty} *)(r{dst} {off:+}) {symbol} r{src}");
     }
-    if imm & atomic::FETCH != 0
-        && let Some((_, name)) = atomic_op(imm & !atomic::FETCH)
-    {
+    // Without the bit it is none of them, see above.
+    if let Some((_, name)) = atomic_op(imm & !atomic::FETCH) {
         return write!(
             out,
             "({code:02x}) r{src} = atomic{wide}_fetch_{name}(({ty} *)(r{dst} {off:+}), r{src})"
@@ -214,7 +213,7 @@ fn write_jmp<'n>(
     }
 }
 
-/// `bpf_alu_string`, and `bpf_alu_sign_string` where `signed`.
+/// `bpf_alu_string`, and `bpf_alu_sign_string` where `signed`. NEG and END are written without their symbols.
 fn alu_symbol(op: u8, signed: bool) -> &'static str {
     match op {
         alu::ADD => "+=",
@@ -226,18 +225,16 @@ fn alu_symbol(op: u8, signed: bool) -> &'static str {
         alu::AND => "&=",
         alu::LSH => "<<=",
         alu::RSH => ">>=",
-        alu::NEG => "neg",
         alu::MOD if signed => "s%=",
         alu::MOD => "%=",
         alu::XOR => "^=",
         alu::MOV => "=",
         alu::ARSH => "s>>=",
-        alu::END => "endian",
         _ => NULL,
     }
 }
 
-/// `bpf_jmp_string`.
+/// `bpf_jmp_string`. CALL is written without its symbol.
 fn jmp_symbol(op: u8) -> &'static str {
     match op {
         jmp::JA => "jmp",
@@ -252,7 +249,6 @@ fn jmp_symbol(op: u8) -> &'static str {
         jmp::JSLT => "s<",
         jmp::JSGE => "s>=",
         jmp::JSLE => "s<=",
-        jmp::CALL => "call",
         jmp::EXIT => "exit",
         _ => NULL,
     }
@@ -541,6 +537,11 @@ mod tests {
             "  1: (85) call bpf_x #1234",
         ] {
             assert_eq!(masked(line), line);
+        }
+        // What is behind the id is kept, unless it is a comment in its column.
+        for behind in ["", "\n", "   \n", "  x", "; x", " x ; y"] {
+            let (line, expected) = (format!("call bpf_x#1234{behind}"), format!("call bpf_x#<id>{behind}"));
+            assert_eq!(masked(&format!("(85) {line}")), format!("(85) {expected}"));
         }
         // Neither a helper's number nor function 0 depends on the kernel.
         for other in [insn(0x85, 0, 0, 0, 1234), insn(0x85, 0, 1, 0, 1234), insn(0x85, 0, 2, 0, 0)] {
