@@ -10,10 +10,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use livediff::log::Silent;
-use livediff::verifier::{CallChains, CallFrame, Dialect, Program, SlotMask, analyze};
+use livediff::log::{Event, Listener, MaskKind, Silent};
+use livediff::verifier::{CallChains, CallFrame, Dialect, Program, SlotMask, Stack, analyze};
 use livediff_capture::insn::{alu, class, func, jmp, mode, pseudo, size};
-use livediff_capture::{Insn, Loaded};
+use livediff_capture::{Insn, Kfunc, Loaded};
 use proptest::prelude::*;
 
 const fn insn(code: u8, dst_reg: u8, src_reg: u8, off: i16, imm: i32) -> Insn {
@@ -114,11 +114,47 @@ impl<'a, 'p> Walk<'a, 'p> {
         self.chains.update_live_stack(self.program, chain, &mut Silent);
     }
 
+    /// As [`Walk::update`], and what is said of it.
+    fn shown_by_update(&mut self, chain: &[CallFrame]) -> Shown {
+        let mut shown = Shown::default();
+        self.chains.update_live_stack(self.program, chain, &mut shown);
+        shown
+    }
+
     fn alive(&self, chain: &[CallFrame], at: u32, frame: usize, s: u32) -> bool {
         let halves = [2 * s, 2 * s + 1];
         let alive = halves.map(|half| self.chains.stack_slot_alive(self.program, chain, at, frame, half));
         assert_eq!(alive[0], alive[1], "only whole slots are marked here");
         alive[0]
+    }
+}
+
+/// What an update says.
+#[derive(Default)]
+struct Shown {
+    /// Of changes of a mask: which, at which instruction, before and after.
+    changes: Vec<(MaskKind, u32, SlotMask, SlotMask)>,
+    /// Call chains whose fixed point was computed.
+    updates: usize,
+}
+
+impl Listener for Shown {
+    fn event(&mut self, _: &Program<'_>, event: Event<'_>) {
+        match event {
+            Event::MaskChange { kind, insn, old, new, .. } => self.changes.push((kind, insn, old, new)),
+            Event::UpdateDone { .. } => self.updates += 1,
+            _ => {}
+        }
+    }
+}
+
+impl Shown {
+    /// The changes of what is live, or of what is certainly written, ascending.
+    fn of(&self, wanted: MaskKind) -> Vec<(u32, SlotMask, SlotMask)> {
+        let changes = self.changes.iter().filter(|(kind, ..)| *kind == wanted);
+        let mut changes: Vec<_> = changes.map(|(_, insn, old, new)| (*insn, *old, *new)).collect();
+        changes.sort_by_key(|(insn, ..)| *insn);
+        changes
     }
 }
 
@@ -148,7 +184,129 @@ fn a_read_is_live_from_the_write_before_it() {
         assert!((1..9).filter(|at| *at != 6).all(|at| walk.alive(MAIN, at, 0, 0)));
         assert!(!walk.alive(MAIN, 9, 0, 0));
         assert!(!walk.alive(MAIN, 1, 0, 1), "another slot");
+        // There is no such frame, and no such half-slot.
+        for (frame, half_slot) in [(1, 0), (256, 0), (usize::MAX, 0), (0, 128), (0, u32::MAX)] {
+            assert!(!walk.chains.stack_slot_alive(walk.program, MAIN, 1, frame, half_slot));
+        }
     });
+}
+
+#[test]
+fn the_static_analysis_reaches_every_call_chain() {
+    let loaded = loaded();
+    let analysis = analyze(&loaded, Dialect::Fed53dbcdb, &mut Silent).unwrap();
+    let Stack::ByCallChain(chains) = &analysis.stack else { panic!("not by call chain") };
+    let reached = chains.instances();
+    let mut found: Vec<_> =
+        reached.iter().map(|i| (i.chain.as_slice(), i.subprog, i.start, i.insn_cnt)).collect();
+    assert_eq!(found[0].0, [0], "the entry comes first");
+    found.sort_unstable();
+    let expected: [(&[u32], u32, u32, u32); 6] = [
+        (&[0], 0, 0, 10),
+        (&[2, 10], 1, 10, 4),
+        (&[2, 11, 14], 2, 14, 3),
+        (&[4, 10], 1, 10, 4),
+        (&[4, 11, 14], 2, 14, 3),
+        (&[7, 17], 3, 17, 2),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn one_visit_may_write_frames_in_any_order() {
+    with_walk(|walk| {
+        walk.visit(F_AT_2, 10, &[], &[(1, slot(0)), (0, slot(1)), (usize::MAX, slot(2))]);
+        walk.visit(F_AT_2, 12, &[(0, slot(1)), (1, slot(0))], &[]);
+        walk.update(F_AT_2);
+        assert!(walk.alive(F_AT_2, 12, 0, 1) && walk.alive(F_AT_2, 12, 1, 0));
+        assert!(!walk.alive(F_AT_2, 10, 0, 1) && !walk.alive(F_AT_2, 10, 1, 0));
+    });
+}
+
+#[test]
+fn a_read_of_what_is_live_anyway_is_no_news() {
+    with_walk(|walk| {
+        walk.visit(MAIN, 8, &[(0, slot(0))], &[]);
+        assert_eq!(walk.shown_by_update(MAIN).updates, 1);
+        walk.visit(MAIN, 5, &[(0, slot(0))], &[]);
+        assert_eq!(walk.shown_by_update(MAIN).updates, 0);
+        walk.visit(MAIN, 5, &[(0, slot(1))], &[]);
+        assert_eq!(walk.shown_by_update(MAIN).updates, 1);
+    });
+}
+
+/// That a write was lost may concern every instruction, so what is certainly written is found anew, and said again.
+#[test]
+fn what_is_certainly_written_is_found_anew_after_a_write_was_lost() {
+    with_walk(|walk| {
+        let (first, both) = (slot(0), slot(0) | slot(1));
+        // Behind the write the loop may end, and before it there is no way around it.
+        let from_0_to_5 = |old, new| (0..=5).map(|insn| (insn, old, new)).collect::<Vec<_>>();
+        walk.visit(MAIN, 5, &[], &[(0, both)]);
+        assert_eq!(walk.shown_by_update(MAIN).of(MaskKind::Written), from_0_to_5(SlotMask::EMPTY, both));
+        walk.visit(MAIN, 5, &[(0, slot(2))], &[(0, both)]);
+        let shown = walk.shown_by_update(MAIN);
+        assert_eq!((shown.updates, shown.of(MaskKind::Written)), (1, vec![]), "nothing was lost");
+        walk.visit(MAIN, 5, &[], &[(0, first)]);
+        assert_eq!(walk.shown_by_update(MAIN).of(MaskKind::Written), from_0_to_5(SlotMask::EMPTY, first));
+    });
+}
+
+/// ```text
+/// 0: call 3        3: r0 = 0
+/// 1: r0 = 0        4: goto 3
+/// 2: exit
+/// ```
+#[test]
+fn a_loop_without_an_end_does_not_keep_a_lost_write() {
+    let zero = insn(class::ALU64 | alu::MOV, 0, 0, 0, 0);
+    let call = insn(class::JMP | jmp::CALL, 0, pseudo::CALL, 0, 2);
+    let exit = insn(class::JMP | jmp::EXIT, 0, 0, 0, 0);
+    let insns = vec![call, zero, exit, zero, insn(class::JMP | jmp::JA, 0, 0, -2, 0)];
+    let loaded = Loaded { insns, ..Loaded::default() };
+    let analysis = analyze(&loaded, Dialect::Fed53dbcdb, &mut Silent).unwrap();
+    let mut walk = Walk::new(&analysis.program);
+    let inner = &[MAIN[0], CallFrame { subprog: 1, callsite: 0 }];
+    walk.visit(MAIN, 1, &[(0, slot(0))], &[]);
+    walk.visit(inner, 3, &[], &[(0, slot(0))]);
+    walk.update(inner);
+    assert!(!walk.alive(MAIN, 0, 0, 0), "written by the call");
+    walk.visit(inner, 3, &[], &[]);
+    walk.update(inner);
+    assert!(walk.alive(MAIN, 0, 0, 0));
+}
+
+/// A change of a mask is said where the instruction reads or writes, at the first instruction, and where the path walk
+/// compares states, which it does before calls that set a callback which runs later.
+///
+/// ```text
+/// 0: *(u64 *)(r10 -8) = 1
+/// 1: call
+/// 2: r0 = *(u64 *)(r10 -8)
+/// 3: exit
+/// ```
+#[test]
+fn states_are_compared_before_a_call_that_sets_a_callback() {
+    let said_at = |call: Insn, calls_async_callback| {
+        let insns = vec![
+            insn(class::ST | mode::MEM | size::DW, 10, 0, -8, 1),
+            call,
+            insn(class::LDX | mode::MEM | size::DW, 0, 10, -8, 0),
+            insn(class::JMP | jmp::EXIT, 0, 0, 0, 0),
+        ];
+        let kfuncs = vec![Kfunc { btf_id: 7, calls_async_callback, ..Kfunc::default() }];
+        let loaded = Loaded { insns, kfuncs, prog_type: 1, ..Loaded::default() };
+        let mut shown = Shown::default();
+        analyze(&loaded, Dialect::Fed53dbcdb, &mut shown).unwrap();
+        shown.of(MaskKind::Live).iter().map(|(insn, ..)| *insn).collect::<Vec<_>>()
+    };
+    let helper = |id| insn(class::JMP | jmp::CALL, 0, 0, 0, id);
+    let kfunc = insn(class::JMP | jmp::CALL, 0, pseudo::KFUNC_CALL, 0, 7);
+    // bpf_ktime_get_ns
+    assert_eq!(said_at(helper(5), true), [2]);
+    assert_eq!(said_at(helper(func::TIMER_SET_CALLBACK), false), [1, 2]);
+    assert_eq!(said_at(kfunc, false), [2]);
+    assert_eq!(said_at(kfunc, true), [1, 2]);
 }
 
 #[test]

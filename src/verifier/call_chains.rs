@@ -22,7 +22,7 @@ use livediff_capture::insn::{func, jmp};
 
 use super::program::Program;
 use super::query::CallFrame;
-use super::slots::{HALF_SLOTS, SlotMask};
+use super::slots::SlotMask;
 use super::subprog_args::Instances;
 use crate::log::{Event, Listener, MaskKind};
 
@@ -131,13 +131,16 @@ impl ChainInstance {
     }
 }
 
+/// Frames in the longest call chain of that commit (`MAX_CALL_FRAMES`).
+const MAX_FRAMES: usize = 8;
+
 /// The liveness of a program by call chain (`struct bpf_liveness`).
 #[derive(Clone, Debug, Default)]
 pub struct CallChains {
     instances: Vec<ChainInstance>,
     by_chain: HashMap<CallChain, usize>,
     /// What the instruction at work has written so far, by frame (`write_masks_acc`).
-    writes: Vec<SlotMask>,
+    writes: [SlotMask; MAX_FRAMES],
     /// The instance that the path walk is in (`cur_instance`).
     current: Option<usize>,
     /// The instruction that the path walk is at (`write_insn_idx`).
@@ -234,15 +237,12 @@ impl CallChains {
     pub fn reset_stack_write_marks(&mut self, program: &Program<'_>, frames: &[CallFrame], insn: u32) {
         self.ensure_current(program, frames);
         self.write_insn = insn;
-        self.writes.clear();
+        self.writes = Default::default();
     }
 
-    /// The instruction being visited writes half-slots of a frame (`bpf_mark_stack_write`).
+    /// The instruction being visited writes half-slots of a frame (`bpf_mark_stack_write`). A chain has at most 8
+    /// frames; a mark of another is none.
     pub fn mark_stack_write(&mut self, frame: usize, mask: SlotMask) {
-        // A chain has at most 8 frames; a mark of another is none.
-        if frame >= self.writes.len() && frame < 16 {
-            self.writes.resize(frame + 1, SlotMask::EMPTY);
-        }
         if let Some(writes) = self.writes.get_mut(frame) {
             *writes |= mask;
         }
@@ -338,9 +338,6 @@ impl CallChains {
         half_slot: u32,
     ) -> bool {
         let Some(current) = frames.len().checked_sub(1) else { return false };
-        if frame > current || half_slot >= HALF_SLOTS {
-            return false;
-        }
         let live_before = |of: usize, insn: u32| {
             let id = chain_of(program, frames, of).and_then(|chain| self.by_chain.get(&chain).copied());
             let instance = id.and_then(|id| self.instances.get(id));
@@ -430,9 +427,7 @@ impl Instances for CallChains {
         (instance.subprog as usize, instance.chain.depth() as u8)
     }
 
-    fn begin(&mut self, _: usize) {
-        self.writes.clear();
-    }
+    fn begin(&mut self, _: usize) {}
 
     fn mark_read(&mut self, id: usize, frame: u8, insn: u32, mask: SlotMask) {
         self.instances[id].mark_read(frame.into(), insn, mask);
@@ -444,7 +439,7 @@ impl Instances for CallChains {
 
     fn insn_recorded(&mut self, id: usize, insn: u32) {
         self.instances[id].commit_writes(insn, &self.writes);
-        self.writes.clear();
+        self.writes = Default::default();
     }
 
     fn returned(&mut self, _: usize, _: u32, _: usize) {}
