@@ -91,8 +91,9 @@ impl Analysis<'_> {
         for outer in frame..current {
             let Some(instance) = self.lookup_instance(instances, frames, outer) else { return SlotMask::ALL };
             let index = in_instance(instance, outer);
-            // The kernel takes the index unsigned: a frame outside of the instance is one it knows nothing of.
-            if index < 0 || index > i64::from(instance.depth) {
+            // The kernel takes the index unsigned: a frame further out than the instance is one it knows nothing of.
+            // None is further in, because `frame` is not further in than `outer`.
+            if index < 0 {
                 return SlotMask::ALL;
             }
             let callsite = frames[outer + 1].callsite;
@@ -186,6 +187,39 @@ mod tests {
         assert!(masks.may_read.is_empty());
         // Writes are not handed to the call site: fp0-16 stays live before the call.
         assert!(analysis.stack_slot_alive(&[CallFrame { subprog: 0, callsite: 0 }], 3, 0, 2));
+    }
+
+    /// f lends g a pointer into its own frame; main lends f none, so f is analysed as an entry, and g from there.
+    #[test]
+    fn a_frame_further_out_than_the_analysis_began_is_alive() {
+        let call = |distance| insn(class::JMP | jmp::CALL, 0, pseudo::CALL, 0, distance);
+        let insns = vec![
+            // main
+            call(1),
+            exit(),
+            // 2: f
+            insn(class::ALU64 | alu::MOV | 8, 1, 10, 0, 0),
+            insn(class::ALU64 | alu::ADD, 1, 0, 0, -8),
+            call(2),
+            load(0, 10, -16),
+            exit(),
+            // 7: g
+            load(0, 1, 0),
+            exit(),
+        ];
+        let loaded = Loaded { insns, ..Loaded::default() };
+        let analysis = analyze(&loaded, Dialect::V7_2, &mut Silent).unwrap();
+        let chain = [
+            CallFrame { subprog: 0, callsite: 0 },
+            CallFrame { subprog: 1, callsite: 0 },
+            CallFrame { subprog: 2, callsite: 4 },
+        ];
+        let alive = |frames, insn, frame| analysis.stack_slots_alive(&chain[..frames], insn, frame).bits();
+        // Nothing reads main's frame, and where f and g are at work the analysis knows nothing of it.
+        assert_eq!((alive(1, 0, 0), alive(2, 2, 0), alive(3, 7, 0)), (0, 0, u128::MAX));
+        // f's frame: fp-8 is read by g, fp-16 by f after the call.
+        assert_eq!((alive(3, 7, 1), alive(3, 8, 1), alive(2, 4, 1)), (0b1111, 0b1100, 0b1111));
+        assert_eq!(alive(3, 7, 2), 0);
     }
 
     #[test]
