@@ -642,6 +642,34 @@ mod tests {
         assert_eq!(none.alu64(none), none);
     }
 
+    /// The conditions of `arg_track_xfer` on a load, each in turn. After a callback that leads back to its caller, the
+    /// caller's states are those of the inner analysis, and a call may pass on pointers into frames further in.
+    #[test]
+    fn a_load_gives_what_was_spilled_into_the_own_or_an_outer_frame() {
+        let (own, outer) = (fp(0, &[-16]), fp(0, &[-24]));
+        let parent_slots = |_| Some(Rc::new([outer; SLOTS]));
+        let context = Context {
+            choices: crate::Dialect::V7_2.choices(),
+            depth: 1,
+            stack_args: &[ArgTrack::None; STACK_ARGS],
+            parent_slots: &parent_slots,
+        };
+        let loaded = |from| {
+            let insn = Insn { code: class::LDX | mode::MEM | 0x18, dst_reg: 2, src_reg: 1, off: 0, imm: 0 };
+            let mut state = State { regs: [ArgTrack::None; TRACKED_REGS], slots: Rc::new([own; SLOTS]) };
+            state.regs[1] = from;
+            transfer(&insn, &mut state, &context);
+            state.regs[2]
+        };
+        // The join of all slots that may be meant begins with none, which adds fp+0.
+        assert_eq!(loaded(fp(1, &[-8])), own.join(ArgTrack::None));
+        assert_eq!(loaded(fp(0, &[-8])), outer.join(ArgTrack::None));
+        assert_eq!(loaded(fp(2, &[-8])), ArgTrack::None, "a frame further in");
+        assert_eq!(loaded(ArgTrack::Imprecise(0b101)), ArgTrack::Imprecise(0b101));
+        assert_eq!(loaded(ArgTrack::Imprecise(0b10)), ArgTrack::Imprecise(0b11), "any slot of the own frame");
+        assert_eq!(loaded(ArgTrack::Imprecise(0)), ArgTrack::None, "a mask of no frames");
+    }
+
     #[test]
     fn slots_begin_at_multiples_of_eight_below_the_frame_pointer() {
         assert_eq!(slot_at(-8), Some(0));

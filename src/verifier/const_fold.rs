@@ -158,9 +158,6 @@ fn join(target: &mut Regs, out: &Regs) -> bool {
 /// `const_reg_xfer`.
 fn transfer(program: &Program<'_>, idx: u32, regs: &mut Regs) {
     let insn = program.insn(idx);
-    if insn.is_stack_arg_st() || insn.is_stack_arg_stx() {
-        return;
-    }
     let src = regs.get(insn.src_reg as usize).copied().unwrap_or(Value::UNKNOWN);
     let changed = match insn.class() {
         class::LD if insn.is_ld_abs_ind() => return clobber(regs),
@@ -171,6 +168,7 @@ fn transfer(program: &Program<'_>, idx: u32, regs: &mut Regs) {
             Some(reg) => reg,
             None => return,
         },
+        // Neither a jump nor a store, be it of a stack argument, changes a register.
         _ => return,
     };
     let Some(dst) = regs.get_mut(changed as usize) else { return };
@@ -414,6 +412,20 @@ mod tests {
         assert!(join(&mut regs, &[over_map; MAX_BPF_REG]));
         assert_eq!(regs[0].state, State::Unknown);
         assert!(!join(&mut regs, &[plain; MAX_BPF_REG]), "unknown stays unknown");
+    }
+
+    #[test]
+    fn the_second_half_of_a_load_is_no_load() {
+        let loaded = livediff_capture::Loaded {
+            insns: vec![insn(class::LD | mode::IMM | 0x18, 1, 0, 0, 7), insn(0, 0, 0, 0, 9)],
+            ..livediff_capture::Loaded::default()
+        };
+        let program = Program::new(&loaded, crate::Dialect::V7_2);
+        let mut regs = [Value::UNKNOWN; MAX_BPF_REG];
+        transfer(&program, 1, &mut regs);
+        assert_eq!(regs, [Value::UNKNOWN; MAX_BPF_REG]);
+        transfer(&program, 0, &mut regs);
+        assert_eq!(regs[1], constant(9 << 32 | 7));
     }
 
     #[test]

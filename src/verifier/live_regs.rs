@@ -4,9 +4,10 @@
 //! out[i] = U in[s] over the successors s of i
 //! in[i]  = (out[i] less def[i]) u use[i]
 //! ```
-//! From Linux 7.3 on the two halves of a register are tracked for themselves. A register is live if one of its
-//! halves is; and an instruction that defines the lower half only, of a register whose upper half is live after it,
-//! is one after which some machines must clear the upper half.
+//! From Linux 7.3 on the two halves of a register are tracked for themselves. What reads the upper half reads both, and
+//! what defines one half defines both: a register is live if its lower half is. An instruction that defines the lower
+//! half only, of a register whose upper half is live after it, is one after which some machines must clear the upper
+//! half.
 
 use livediff_capture::Insn;
 use livediff_capture::insn::{alu, atomic, class, jmp, mode, size};
@@ -63,8 +64,8 @@ fn use_def(program: &Program<'_>, insn: &Insn) -> (Halves, Halves) {
                 mode::ATOMIC => match insn.imm {
                     atomic::CMPXCHG => (value(r0) | dst | value(src), r0),
                     atomic::LOAD_ACQ => (src, dst),
-                    atomic::STORE_REL => (dst | value(src), 0),
                     imm if imm & atomic::FETCH != 0 => (dst | value(src), src),
+                    // STORE_REL among them.
                     _ => (dst | value(src), 0),
                 },
                 _ => unknown,
@@ -118,7 +119,7 @@ pub(crate) fn compute_live_registers(program: &Program<'_>) -> LiveRegs {
             live[idx] = before;
         }
     }
-    let before = live.iter().map(|live| (live | live >> 16) as u16).collect();
+    let before = live.iter().map(|live| *live as u16).collect();
     let mut zext = Vec::new();
     if by_halves {
         zext.resize(program.insns.len(), false);
@@ -180,5 +181,37 @@ mod tests {
         assert_eq!(uses(class::LD | mode::IMM | size::DW, 1, 0), (0, whole(2)));
         assert_eq!(uses(class::JMP | jmp::EXIT, 5, 6), (whole(1), 0));
         assert_eq!(uses(class::JMP | jmp::JCOND, 5, 0), (0, 0));
+    }
+
+    /// `is_addr_space_cast32`: one opcode, one offset; into the kernel's address space always, out of it by a flag of the
+    /// arena.
+    #[test]
+    fn some_casts_between_address_spaces_define_the_lower_half_only() {
+        const CAST: Insn = Insn { code: class::ALU64 | alu::MOV | 8, dst_reg: 3, src_reg: 4, off: 1, imm: 1 };
+        let defined = |insn: Insn, arena_flags: Option<u32>| {
+            let arena = |map_flags| livediff_capture::Map {
+                map_type: MAP_TYPE_ARENA,
+                map_flags,
+                ..livediff_capture::Map::default()
+            };
+            let maps = arena_flags.map(arena).into_iter().collect();
+            let loaded = Loaded { maps, ..Loaded::default() };
+            defined_lower_half(&Program::new(&loaded, Dialect::V7_3), &insn)
+        };
+        assert_eq!(defined(CAST, None), Some(3));
+        for imm in [0, 2, 1 << 16 | 1] {
+            assert_eq!(defined(Insn { imm, ..CAST }, Some(MAP_NO_USER_CONV)), None, "{imm:#x}");
+        }
+        for code in [class::ALU64 | alu::MOV, class::ALU64 | alu::ADD | 8, class::ALU64 | alu::DIV] {
+            assert_eq!(defined(Insn { code, ..CAST }, None), None, "{code:#x}");
+        }
+        for off in [0, -1, 8] {
+            assert_eq!(defined(Insn { off, ..CAST }, None), None, "{off}");
+        }
+        let out = Insn { imm: 1 << 16, ..CAST };
+        assert_eq!(
+            [None, Some(0), Some(MAP_NO_USER_CONV)].map(|flags| defined(out, flags)),
+            [None, None, Some(3)]
+        );
     }
 }

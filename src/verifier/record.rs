@@ -15,7 +15,8 @@ use super::program::Program;
 use super::slots::{HALF_SLOT_SIZE, SlotMask};
 use super::stack_access::{self, Access, REG_ARGS};
 
-/// Takes the reads and writes of one subprogram's instructions.
+/// Takes the reads and writes of one subprogram's instructions. Those of frames further in than its own are none: a
+/// callback that leads back to its caller may leave pointers into such frames behind.
 pub(crate) trait Marks {
     /// Depth of the subprogram: its own frame is this one.
     fn depth(&self) -> u8;
@@ -71,7 +72,7 @@ pub(crate) fn record_call(program: &Program<'_>, marks: &mut dyn Marks, regs: &R
     let mut asked = 1;
     let choices = program.dialect.choices();
     let params = stack_access::num_params(program, &call).unwrap_or(REG_ARGS);
-    let in_regs = regs.iter().skip(1).take(choices.param_regs.min(MAX_BPF_REG - 1));
+    let in_regs = regs.iter().skip(1).take(choices.param_regs);
     let on_stack = regs.iter().skip(MAX_BPF_REG).take(if choices.stack_args { STACK_ARGS } else { 0 });
     for (arg, pointer) in in_regs.chain(on_stack).enumerate().take(params) {
         if !pointer.is_fp() {
@@ -96,7 +97,6 @@ fn record(marks: &mut dyn Marks, pointer: ArgTrack, access: Access, insn: u32) {
                 marks.mark_read(frame, insn, SlotMask::ALL);
             }
         }
-        (ArgTrack::Fp { frame, .. }, _) if frame > marks.depth() => {}
         (ArgTrack::Fp { offsets, .. }, Access::Write(_)) if offsets.as_slice().len() != 1 => {}
         (ArgTrack::Fp { frame, offsets }, _) if offsets.is_unknown() => {
             marks.mark_read(frame, insn, SlotMask::ALL);

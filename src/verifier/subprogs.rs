@@ -12,7 +12,7 @@ const MAX_SUBPROGS: usize = 256;
 /// exception callback (`add_subprog_and_kfunc`).
 pub(crate) fn add_subprogs(program: &mut Program<'_>) -> Result<(), Error> {
     let fail = |errno, message: &str| Err(Error::new(Pass::AddSubprogs, errno, message));
-    if program.is_empty() || program.insns.len() > i32::MAX as usize {
+    if program.is_empty() || i32::try_from(program.insns.len()).is_err() {
         return fail(errno::E2BIG, "the program has no instructions, or too many");
     }
     let mut starts = std::collections::BTreeSet::from([0u32]);

@@ -121,24 +121,16 @@ fn errors_say_what_was_refused_and_whether_liveness_had_begun() {
     }
 }
 
-/// Memory of no fixed size is followed by its size in every prototype: there is no other case to be tried.
+/// `find_callback_subprog` knows the callbacks of helpers only. What a kernel function's number would be as a distance is
+/// of no account.
 #[test]
-fn memory_is_followed_by_its_size() {
-    use crate::bpf::helpers::{self, ArgKind};
-    for dialect in Dialect::ALL {
-        for prog_type in 0..64 {
-            let loaded = Loaded { prog_type, ..Loaded::default() };
-            for id in 0..300 {
-                let Some(prototype) = helpers::prototype(dialect, &loaded, id) else { continue };
-                for (arg, next) in prototype.args.iter().zip(&prototype.args[1..]) {
-                    assert!(
-                        arg.kind != ArgKind::Mem || next.kind == ArgKind::MemSize,
-                        "{}",
-                        prototype.symbol
-                    );
-                }
-                assert_ne!(prototype.args[4].kind, ArgKind::Mem, "{}", prototype.symbol);
-            }
-        }
-    }
+fn the_callback_of_a_kernel_function_is_not_analysed_from_its_call() {
+    // 0: call 5; 1: r1 = r10; 2: call of kernel function 2, as a distance also 5; 3: r0 = 0; 4: exit
+    let insns = vec![call(4), insn(0xbf, 1, 10, 0, 0), insn(0x85, 0, 2, 0, 2), ZERO, EXIT, ZERO, EXIT];
+    let kfuncs = vec![livediff_capture::Kfunc { btf_id: 2, calls_callback: true, ..Default::default() }];
+    let loaded = Loaded { insns, kfuncs, ..Loaded::default() };
+    let analysis = analyze(&loaded, Dialect::V7_2, &mut Silent).unwrap();
+    let Stack::ByCallsite(instances) = &analysis.stack else { panic!("not by call site") };
+    let reached: Vec<_> = instances.iter().map(|instance| (instance.callsite, instance.depth)).collect();
+    assert_eq!(reached, [(0, 0), (5, 0)]);
 }

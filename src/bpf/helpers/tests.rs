@@ -279,3 +279,19 @@ fn a_kernel_offers_what_it_was_built_with() {
     assert_eq!(symbol(&loaded, "bpf_override_return"), None);
     assert_eq!(symbol(&loaded, "bpf_map_lookup_elem"), Some("bpf_map_lookup_elem_proto"));
 }
+
+/// Memory of no fixed size is followed by its size in every prototype, which `helper_access` of the verifier's passes
+/// relies on.
+#[test]
+fn memory_is_followed_by_its_size() {
+    for dialect in Dialect::ALL {
+        let prototypes = tables(dialect).prototypes();
+        assert!(prototypes.len() > 200);
+        for Prototype { symbol, args, .. } in prototypes {
+            for (arg, next) in args.iter().zip(&args[1..]) {
+                assert!(arg.kind != ArgKind::Mem || next.kind == ArgKind::MemSize, "{symbol}");
+            }
+            assert_ne!(args[args.len() - 1].kind, ArgKind::Mem, "{symbol}");
+        }
+    }
+}
