@@ -21,10 +21,23 @@ use nix::sys::{
     resource::{UsageWho, getrusage},
     time::TimeVal,
 };
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+/// The tests take turns, because what is measured is the time of the whole process.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 #[test]
 fn inputs_that_were_found_by_fuzzing_do_no_harm_any_more() {
+    let _turn = turn();
     let folder = Path::new("fuzz/regressions");
     for entry in fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -51,6 +64,7 @@ fn a_log() -> Vec<u8> {
 /// The target of logs comes as far as comparing, or it could not find anything.
 #[test]
 fn logs_are_compared() {
+    let _turn = turn();
     let log = a_log();
     assert!(targets::log(&log), "a match");
     let line = log.len() - log.iter().rev().skip(1).position(|byte| *byte == b'\n').unwrap() - 1;
@@ -61,6 +75,7 @@ fn logs_are_compared() {
 /// Every prefix of something whole, and every byte of its beginning changed.
 #[test]
 fn cut_and_changed_inputs_do_no_harm() {
+    let _turn = turn();
     let object = fs::read("corpus/nobtf/plain.bpf.o").unwrap();
     let capture =
         fs::read("corpus/captures/corpus/joins/join.bpf.o/join_one_offset_with_none.capture").unwrap();
@@ -84,6 +99,7 @@ fn cut_and_changed_inputs_do_no_harm() {
 
 #[test]
 fn arbitrary_programs_are_analysed_alike_with_and_without_a_listener() {
+    let _turn = turn();
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     for length in (0..3_000).map(|i| i % 600) {
         let bytes: Vec<u8> = (0..length)
@@ -103,10 +119,23 @@ fn arbitrary_programs_are_analysed_alike_with_and_without_a_listener() {
 /// of what else the machine does.
 const LIMIT: TimeVal = TimeVal::new(30, 0);
 
-/// How long this thread has kept processors busy.
+/// How long the threads of this process have kept processors busy. All of them: objects are opened on one of their own.
 fn busy() -> TimeVal {
-    let usage = getrusage(UsageWho::RUSAGE_THREAD).unwrap();
+    busy_of(UsageWho::RUSAGE_SELF)
+}
+
+fn busy_of(who: UsageWho) -> TimeVal {
+    let usage = getrusage(who).unwrap();
     usage.user_time() + usage.system_time()
+}
+
+#[test]
+fn what_another_thread_does_counts() {
+    let _turn = turn();
+    let begun = busy();
+    let work = TimeVal::new(0, 100_000);
+    thread::spawn(move || while busy_of(UsageWho::RUSAGE_THREAD) < work {}).join().unwrap();
+    assert!(busy() - begun >= work, "{}", busy() - begun);
 }
 
 /// Most memory that this process has had, in bytes.
@@ -144,6 +173,7 @@ fn chain(length: usize) -> Elf {
 
 #[test]
 fn what_an_object_asks_for_is_bounded() {
+    let _turn = turn();
     // Real ones pass.
     let programs = loader::open("chain.bpf.o", &chain(2).bytes(), None).unwrap();
     assert_eq!(programs[0].loaded.as_ref().map(|loaded| loaded.insns.len()), Ok(3));
@@ -216,6 +246,7 @@ fn what_an_object_asks_for_is_bounded() {
 /// A million symbols and thousands of sections are many, and no reason to refuse an object.
 #[test]
 fn many_symbols_and_sections_are_read_soon() {
+    let _turn = turn();
     let mut elf = chain(1);
     elf.symbols.resize(1_000_000, Symbol { section: 1, ..Symbol::default() });
     for _ in 0..200 {
@@ -231,6 +262,7 @@ fn many_symbols_and_sections_are_read_soon() {
 /// A structure of functions with as many relocations as there are variables and members to look for.
 #[test]
 fn members_of_struct_ops_are_found_soon() {
+    let _turn = turn();
     const MANY: u32 = 60_000;
     let mut elf = chain(1);
     let (int, structure, var) = (1 << 24, 4 << 24, 14 << 24);
@@ -258,6 +290,7 @@ fn members_of_struct_ops_are_found_soon() {
 /// aya-obj links by recursion, and the analysis has to bear whatever comes of it.
 #[test]
 fn a_long_chain_of_calls_does_not_overflow_the_stack() {
+    let _turn = turn();
     let mut elf = chain(19_000);
     // One program; the others are what it calls.
     elf.sections[0].name = ".text";
@@ -282,6 +315,7 @@ fn a_long_chain_of_calls_does_not_overflow_the_stack() {
 /// The BTF of a kernel may be anybody's too.
 #[test]
 fn a_kernel_whose_types_have_no_end_is_refused() {
+    let _turn = turn();
     let (fn_proto, ptr, structure) = (13, 2, 4);
     let kernel = |types: &[u32]| {
         let bytes = elf::btf(types, b"\0name\0");
@@ -315,6 +349,7 @@ fn a_kernel_whose_types_have_no_end_is_refused() {
 /// What a few bytes of a capture unpack to.
 #[test]
 fn captures_that_unpack_to_too_much_are_refused() {
+    let _turn = turn();
     let packed = |text: &mut dyn Iterator<Item = Vec<u8>>| {
         let mut bytes = b"livediff capture 2\n".to_vec();
         let mut encoder = zstd::Encoder::new(&mut bytes, 1).unwrap();
