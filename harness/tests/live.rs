@@ -6,12 +6,15 @@
 
 #[path = "../../tests/support/elf.rs"]
 mod elf;
+#[path = "../../tests/support/kernel.rs"]
+mod kernel;
+#[path = "../../tests/support/skipped.rs"]
+mod skipped;
 
 use livediff_capture::Verdict;
 use livediff_harness::{
     agent,
     image::Image,
-    packages::Store,
     run::{self, Accel, Cancel, Event, Object, Options, Outcome, RunError},
 };
 use std::{
@@ -31,7 +34,7 @@ fn main() {
     if arguments.iter().any(|argument| argument == "--list") {
         return;
     }
-    let Some(kernel) = kernel() else { return };
+    let Some(kernel) = kernel::kernel("every live test of the harness") else { return };
     let image = Image::open(&kernel).expect("a kernel image");
     if arguments.first().is_some_and(|argument| argument == "run-until-killed") {
         return run_until_killed(&image);
@@ -70,24 +73,6 @@ fn main() {
             eprintln!("ok ({:.1} s)", begun.elapsed().as_secs_f32());
         }
     }
-}
-
-fn kernel() -> Option<PathBuf> {
-    if Command::new("qemu-system-x86_64").arg("--version").stdout(Stdio::null()).status().is_err() {
-        eprintln!("SKIPPED: the live tests need qemu-system-x86_64, which is not installed");
-        return None;
-    }
-    if let Some(path) = std::env::var_os("LIVEDIFF_TEST_KERNEL") {
-        return Some(path.into());
-    }
-    let fits = |version: &str| version == "7.2" || version.starts_with("7.2.");
-    let cached = Store::open().and_then(|store| store.cached()).unwrap_or_default();
-    let kernel =
-        cached.into_iter().rev().find(|kernel| fits(&kernel.version)).and_then(|kernel| kernel.cached);
-    if kernel.is_none() {
-        eprintln!("SKIPPED: the live tests need a kernel of series 7.2: `livediff kernel fetch 7.2`");
-    }
-    kernel
 }
 
 /// The corpus's objects, by their path in it.
@@ -504,7 +489,7 @@ fn a_kernel_that_does_not_start_is_an_error(image: &Image) {
     // Its set-up code is there and says nothing good.
     let mut bytes = fs::read(&image.path).expect("the kernel");
     if bytes.starts_with(b"\x7fELF") {
-        return eprint!("(skipped: the kernel under test is no bzImage) ");
+        return eprint!("(SKIPPED: the kernel under test is no bzImage) ");
     }
     let broken = tempfile::NamedTempFile::new().expect("a file");
     let end = bytes.len();
@@ -558,7 +543,7 @@ fn kernel_and_qemu_get_their_own_arguments(image: &Image) {
 fn the_running_kernel_needs_no_guest(_: &Image) {
     let image = match Image::running(&[]) {
         Ok(image) => image,
-        Err(error) => return eprint!("(skipped: {error}) "),
+        Err(error) => return eprint!("(SKIPPED: {error}) "),
     };
     let objects =
         ["one", "two"].map(|name| Object { name: name.into(), bytes: b"hello"[..].into(), only: None });

@@ -231,15 +231,12 @@ mod tests {
     #[test]
     fn bash_completes() {
         let asked = "\nCOMP_WORDS=(livediff kernel fe); COMP_CWORD=2; _livediff livediff fe kernel; echo \"=${COMPREPLY[*]}\"\n";
-        let bash = process::Command::new("bash")
+        let mut bash = process::Command::new("bash")
             .args(["--norc", "--noprofile"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn();
-        let Ok(mut bash) = bash else {
-            println!("SKIPPED: there is no bash");
-            return;
-        };
+            .spawn()
+            .expect("bash, which the scripts need too");
         let mut stdin = bash.stdin.take().unwrap();
         stdin.write_all(&script(Shell::Bash)).unwrap();
         stdin.write_all(asked.as_bytes()).unwrap();

@@ -671,7 +671,13 @@ fn with_full_disk(place: &Place, script: &str) -> Option<Done> {
     let path =
         std::env::join_paths([place.path("bin"), "/usr/bin".into(), "/bin".into(), "/usr/sbin".into()]);
     let command = command.env("PATH", path.unwrap()).args(["-rm", "sh", "-c", &script]);
-    let output = command.output().ok()?;
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => {
+            skipped(&format!("no file system can be mounted here: unshare: {error}"));
+            return None;
+        }
+    };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let done =
         Done { status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };

@@ -219,7 +219,9 @@ fn is_sarif(log: &Value) {
             without_language(&mut standard);
             schemas.push(standard);
         }
-        None => println!("SKIPPED in part: LIVEDIFF_SARIF_SCHEMA does not name the standard's schema"),
+        None => skipped(
+            "SARIF was held against our part of its schema only. Set LIVEDIFF_SARIF_SCHEMA to the standard's",
+        ),
     }
     for schema in &schemas {
         let validator = validator(schema);
