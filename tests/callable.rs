@@ -2,6 +2,8 @@
 //!
 //! The files `tests/data/callable-*.txt` were written by `scripts/probe-callable`. Kernels of which no file is kept can
 //! be held against the tables too: `LIVEDIFF_CALLABLE` names a file of one, and `LIVEDIFF_CALLABLE_DIALECT` its dialect.
+#[path = "support/elf.rs"]
+mod elf;
 #[path = "support/skipped.rs"]
 mod skipped;
 
@@ -24,12 +26,7 @@ fn btf_of<'n>(names: &[&'n str]) -> (Vec<u8>, HashMap<&'n str, i32>) {
         strings.push(0);
         ids.insert(*name, i32::try_from(at + 2).expect("few"));
     }
-    let length = types.len() * 4;
-    let header = [24, 0, length, length, strings.len()].map(|word| u32::try_from(word).expect("short"));
-    let mut data = vec![0x9f, 0xeb, 1, 0];
-    data.extend(header.iter().chain(&types).flat_map(|word| word.to_le_bytes()));
-    data.extend(strings);
-    (data, ids)
+    (elf::btf(&types, &strings), ids)
 }
 
 /// The program of a `program` line.

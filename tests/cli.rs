@@ -76,6 +76,9 @@ impl Done {
     }
 }
 
+/// What CI systems say to the program. The tests may themselves be run by one.
+const OF_CI: [&str; 4] = ["GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"];
+
 /// Runs the program in `folder`, with a cache there and, so that no test boots anything, without QEMU.
 fn livediff(folder: &Path, args: &[&str]) -> Done {
     livediff_with(folder, args, &[])
@@ -84,8 +87,7 @@ fn livediff(folder: &Path, args: &[&str]) -> Done {
 /// [`livediff`] with more in the environment.
 fn livediff_with(folder: &Path, args: &[&str], environment: &[(&str, &str)]) -> Done {
     let mut command = Command::new(env!("CARGO_BIN_EXE_livediff"));
-    // The tests may themselves be run by a CI system.
-    for name in ["GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"] {
+    for name in OF_CI {
         command.env_remove(name);
     }
     let output = command

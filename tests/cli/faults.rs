@@ -101,7 +101,7 @@ impl Place {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        for name in ["GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"] {
+        for name in OF_CI {
             command.env_remove(name);
         }
         command
