@@ -2,7 +2,6 @@
 //!
 //! `LIVEDIFF_KERNEL_IMAGE` names kernel images, separated as in `PATH`, of the configuration that Debian's cloud kernels
 //! have and of series 7.1 to 7.3; without it nothing is compared, and the test says so.
-#![cfg(feature = "cli")]
 
 #[path = "support/skipped.rs"]
 mod skipped;
