@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
 """Reads the parts of kernel source files that the table generators need: a small C preprocessor, tokens, statements
 and an interpreter for functions that choose by their arguments.
 
