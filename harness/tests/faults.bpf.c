@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Programs of which many cannot be loaded, for the test that each is told of and none spoils the others.
-// Built as `clang-22 --target=bpf -O2 -g -fdebug-compilation-dir=. -ffile-prefix-map=$PWD=. -c faults.bpf.c`,
-// then `llvm-strip-22 -g faults.bpf.o`.
+// Built by `scripts/corpus-build --include corpus/include harness/tests`.
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
