@@ -11,10 +11,13 @@
 //! ```text, ```c   no commands
 //! ```
 //! Output that changes makes a test fail, which shows what it is now.
+//!
+//! Of the other documents, README.md and so on, nothing is run; but subcommands and flags that they name must exist, and
+//! so must files and what links lead to.
 
 use livediff::{Dialect, capture::file, loader};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -52,8 +55,20 @@ struct Step {
 }
 
 fn chapter(name: &str) -> String {
-    let path = Path::new(SRC).join(name);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    read(&Path::new(SRC).join(name))
+}
+
+/// What else there is to read.
+const OTHERS: [&str; 3] = ["README.md", "CONTRIBUTING.md", "corpus/README.md"];
+
+/// The paths of all chapters and of the other documents.
+fn documents() -> impl Iterator<Item = PathBuf> {
+    let chapters = chapters().into_iter().map(|name| Path::new(SRC).join(name));
+    chapters.chain(OTHERS.map(PathBuf::from))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The files of chapters, without their folder.
@@ -229,37 +244,69 @@ fn commands_with_a_kernel_print_what_the_book_shows() {
     assert!(checked >= 2, "only {checked} commands");
 }
 
+/// The commands of livediff that a document names, in blocks and in the text.
+fn commands(text: &str) -> Vec<String> {
+    let (blocks, prose) = blocks(text);
+    let mut found = Vec::new();
+    for block in blocks.iter().filter(|block| block.kind != "rust" && block.kind != "c") {
+        let all = block.kind == "sh" || block.kind == "yaml";
+        found.extend(block.lines.iter().filter(|line| all || line.starts_with("$ ")).cloned());
+    }
+    // In the text a command may be broken into lines.
+    let code =
+        prose.split('`').skip(1).step_by(2).map(|code| code.split_whitespace().collect::<Vec<_>>().join(" "));
+    found.extend(code.filter(|code| PROGRAM.iter().any(|program| code.starts_with(program))));
+    // One line may have several. What comes before or behind one, and comments, are no part of it.
+    let of_line = |line: &String| -> Vec<String> {
+        let line = line.replace(PROGRAM[1], PROGRAM[0]);
+        let parts = line.split(" #").next().unwrap_or_default().split(PROGRAM[0]).skip(1);
+        parts.map(|part| part.split([')', '|', ';', '>']).next().unwrap_or_default().to_owned()).collect()
+    };
+    found.iter().flat_map(of_line).collect()
+}
+
+/// What a command of livediff begins with.
+const PROGRAM: [&str; 2] = ["livediff ", "cargo run --release -- "];
+
 /// What needs a kernel cannot be run here, but that there is such a subcommand with such flags can be seen.
 #[test]
-fn commands_that_need_a_kernel_exist() {
+fn commands_that_are_named_exist() {
+    let help = |subcommand: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_livediff"));
+        let output = program.args(subcommand).arg("--help").output().expect("the program runs");
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let mut helps: BTreeMap<Vec<String>, Option<String>> = BTreeMap::new();
     let mut checked = 0;
-    for name in chapters() {
-        for block in blocks(&chapter(&name)).0.iter().filter(|block| block.kind == "sh") {
-            for line in &block.lines {
-                // A comment, and what runs the command, are no part of it.
-                let line = line.split(" #").next().unwrap_or_default();
-                let Some((_, command)) = line.split_once("livediff ") else { continue };
-                let words: Vec<&str> = command.split_whitespace().collect();
-                let nested = ["kernel", "corpus"].contains(&words[0]);
-                let subcommand = &words[..if nested { 2 } else { 1 }];
-                let output = Command::new(env!("CARGO_BIN_EXE_livediff"))
-                    .args(subcommand)
-                    .arg("--help")
-                    .output()
-                    .expect("the program runs");
-                assert!(output.status.success(), "{SRC}/{name}: no subcommand {subcommand:?}");
-                let help = String::from_utf8_lossy(&output.stdout).into_owned();
-                let known: BTreeSet<&str> =
-                    help.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).collect();
-                for flag in words.iter().filter(|word| word.starts_with('-')) {
-                    let flag = flag.split('=').next().unwrap_or_default();
-                    assert!(known.contains(flag), "{SRC}/{name}: `{line}`: there is no {flag}");
-                    checked += 1;
-                }
+    for path in documents() {
+        for command in commands(&read(&path)) {
+            let words: Vec<&str> = command.split_whitespace().collect();
+            let levels = match words.as_slice() {
+                ["corpus", "import", ..] => 3,
+                ["corpus" | "kernel", ..] => 2,
+                _ => 1,
+            };
+            let is_name = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-' || c == '_');
+            let subcommand: Vec<&str> = words
+                .iter()
+                .take(levels)
+                .take_while(is_name)
+                .filter(|word| !word.starts_with('-'))
+                .copied()
+                .collect();
+            let key = subcommand.iter().map(|&word| word.to_owned()).collect();
+            let help = helps.entry(key).or_insert_with(|| help(&subcommand));
+            let Some(help) = help else { panic!("{}: `{command}`: no such subcommand", path.display()) };
+            let known: BTreeSet<&str> =
+                help.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).collect();
+            for flag in words.iter().filter(|word| word.starts_with('-') && **word != "-") {
+                let flag = flag.split('=').next().unwrap_or_default();
+                assert!(known.contains(flag), "{}: `{command}`: there is no {flag}", path.display());
+                checked += 1;
             }
         }
     }
-    assert!(checked >= 10, "only {checked} flags");
+    assert!(checked >= 100, "only {checked} flags");
 }
 
 /// Every fence says what it is, so that no example is passed over by accident.
@@ -318,45 +365,51 @@ fn the_summary_names_every_chapter_once() {
 #[test]
 fn links_lead_somewhere() {
     let mut checked = 0;
-    for name in chapters().into_iter().chain(["SUMMARY.md".into()]) {
-        let prose = blocks(&chapter(&name)).1;
-        for link in links(&prose) {
+    for document in documents().chain([Path::new(SRC).join("SUMMARY.md")]) {
+        let shown = document.display();
+        for link in links(&blocks(&read(&document)).1) {
             if link.starts_with("https://") {
                 continue;
             }
             checked += 1;
             let (file, place) =
                 link.split_once('#').map_or((link.as_str(), None), |(file, place)| (file, Some(place)));
-            let target = if file.is_empty() { name.as_str() } else { file };
-            let path: PathBuf = Path::new(SRC).join(target);
-            assert!(path.exists(), "{SRC}/{name}: {link}: there is no {}", path.display());
+            let target = if file.is_empty() { document.clone() } else { document.with_file_name(file) };
+            assert!(target.exists(), "{shown}: {link}: there is no {}", target.display());
             // mdBook copies nothing from outside of its folder.
-            assert!(!target.contains(".."), "{SRC}/{name}: {link} leads out of the book");
+            assert!(!file.contains(".."), "{shown}: {link} leads out of the book");
             if let Some(place) = place {
-                let places = anchors(&blocks(&chapter(target)).1);
-                assert!(places.contains(place), "{SRC}/{name}: {link}: no such heading");
+                let places = anchors(&blocks(&read(&target)).1);
+                assert!(places.contains(place), "{shown}: {link}: no such heading");
             }
         }
     }
     assert!(checked >= 20, "only {checked} links");
 }
 
-/// Files that chapters name in code, such as `src/verifier/cfg.rs`, are there.
+/// Files that documents name in code, such as `src/verifier/cfg.rs`, are there.
 #[test]
 fn files_that_are_named_are_there() {
     let mut checked = 0;
-    for name in chapters() {
-        for code in blocks(&chapter(&name)).1.split('`').skip(1).step_by(2) {
+    for document in documents() {
+        for code in blocks(&read(&document)).1.split('`').skip(1).step_by(2) {
             let folder = code.split('/').next().unwrap_or_default();
             let ours = [
                 "src", "tests", "harness", "corpus", "book", "examples", "scripts", "benches", "fuzz",
                 "contrib",
             ];
-            if !code.contains('/') || !ours.contains(&folder) || code.contains(['*', ' ', '<']) {
+            // Names in capitals stand for others; `book/book` is what mdBook writes.
+            let stands_for_others = ["THEME", "TARGET", "NAME"].iter().any(|word| code.contains(word));
+            if !code.contains('/')
+                || !ours.contains(&folder)
+                || code.contains(['*', ' ', '<'])
+                || stands_for_others
+                || code.starts_with("book/book/")
+            {
                 continue;
             }
             checked += 1;
-            assert!(Path::new(code).exists(), "{SRC}/{name}: there is no {code}");
+            assert!(Path::new(code).exists(), "{}: there is no {code}", document.display());
         }
     }
     assert!(checked >= 20, "only {checked} files");
