@@ -8,6 +8,9 @@
 //! (12,148) frame 0 insn 150 +written -8
 //! (12,148) live stack update done in 2 iterations
 //! ```
+//! A change is printed at the start of a subprogram, where states are compared, and at an instruction that is known by
+//! then to read or write a slot of the frame. What an instruction had before it was first printed remains untold.
+//!
 //! Its slots have 8 bytes: a read of any byte makes the whole slot live, and only a write of all eight bytes ends that. A
 //! static answer agrees with it if it calls either half of the slot live; which half was read, is not told. Where it calls
 //! both dead, the kernel that observes may simply know less. A slot that is live before an instruction and before none of its successors is read by
@@ -20,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use livediff_capture::{
     KfuncPrototype,
-    insn::{class, mode, size},
+    insn::{REG_FP, class, mode, size},
 };
 
 use super::Answers;
@@ -33,11 +36,22 @@ const CUT: usize = 310;
 /// What is said when a path has ended and what is live is known anew.
 const UPDATED: &str = " live stack update done in ";
 
-/// The slots that were observed to be live: bit `s` is fp-8(s+1).
+/// What was printed of the slots of a frame before an instruction: bit `s` is fp-8(s+1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slots {
+    /// They are live.
+    pub live: u64,
+    /// They were said to be live, or to be live no more. Of the others nothing is known.
+    pub told: u64,
+    /// They were said to be written from there on.
+    pub written: u64,
+}
+
+/// What a kernel observed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// By chain of calls (the call instructions, then the first instruction of the subprogram), frame and instruction.
-    pub live: BTreeMap<(Vec<u32>, usize, u32), u64>,
+    pub slots: BTreeMap<(Vec<u32>, usize, u32), Slots>,
     /// Instructions that the path walk came to before it last looked at what is live: it does so at the end of a path,
     /// and not at the one where it refuses the program.
     pub visited: BTreeSet<u32>,
@@ -59,11 +73,15 @@ pub enum Why {
     /// The way to the read leads through an instruction that the path walk did not come to, or only on the path on which
     /// it refused the program, so that the observing kernel does not know what it writes.
     NotVisited,
+    /// The slot was taken for live around a loop before the path walk came to the write that ends it. The observing
+    /// kernel starts from what it had: in the loop each instruction finds the slot live behind it, for ever.
+    Loop,
 }
 
 impl Why {
     /// Every reason.
-    pub const ALL: [Why; 4] = [Why::ArgumentCheck, Why::NarrowWrite, Why::DecidedBranch, Why::NotVisited];
+    pub const ALL: [Why; 5] =
+        [Why::ArgumentCheck, Why::NarrowWrite, Why::DecidedBranch, Why::NotVisited, Why::Loop];
 
     /// The reason in words.
     pub fn text(self) -> &'static str {
@@ -74,6 +92,7 @@ impl Why {
             }
             Why::DecidedBranch => "a branch that is decided before",
             Why::NotVisited => "an instruction that the path walk did not come to",
+            Why::Loop => "a loop that keeps live what was live before a write was seen",
         }
     }
 }
@@ -127,7 +146,7 @@ pub fn parse(log: &str) -> Option<Observed> {
         let insn = words.next().filter(|word| *word == "insn").and_then(|_| words.next()?.parse().ok());
         let (Some(chain), Some(frame), Some(insn)) = (chain, frame, insn) else { continue };
         observed.lines += 1;
-        let live = observed.live.entry((chain, frame, insn)).or_default();
+        let known = observed.slots.entry((chain, frame, insn)).or_default();
         while let (Some(what), Some(list)) = (words.next(), words.next()) {
             if list.len() >= CUT {
                 return None;
@@ -135,9 +154,13 @@ pub fn parse(log: &str) -> Option<Observed> {
             let slot = |off: &str| off.parse::<i32>().ok().filter(|off| (-512..=-8).contains(off));
             let slots = list.split(',').filter_map(slot).fold(0, |mask, off| mask | 1u64 << (-off / 8 - 1));
             match what {
-                "+live" => *live |= slots,
-                "-live" => *live &= !slots,
+                "+live" => known.live |= slots,
+                "-live" => known.live &= !slots,
+                "+written" => known.written |= slots,
                 _ => {}
+            }
+            if matches!(what, "+live" | "-live") {
+                known.told |= slots;
             }
         }
     }
@@ -160,14 +183,14 @@ pub fn check(analysis: &Analysis<'_>, answers: &dyn Answers, observed: &Observed
     let reachable: BTreeSet<u32> = program.postorder.iter().copied().collect();
     let mut checked = Checked::default();
     let mut open: Vec<Missed> = Vec::new();
-    let mut by_frame: BTreeMap<(&[u32], usize), BTreeMap<u32, u64>> = BTreeMap::new();
-    for ((chain, frame, insn), live) in &observed.live {
-        by_frame.entry((chain, *frame)).or_default().insert(*insn, *live);
+    let mut by_frame: BTreeMap<(&[u32], usize), BTreeMap<u32, Slots>> = BTreeMap::new();
+    for ((chain, frame, insn), slots) in &observed.slots {
+        by_frame.entry((chain, *frame)).or_default().insert(*insn, *slots);
     }
-    for ((chain, frame), live) in by_frame {
+    for ((chain, frame), slots) in by_frame {
         let Some(frames) = frames_of(program, chain) else { continue };
-        let after = Printed { plain: &plain, live: &live }.after();
-        for (&insn, &mask) in &live {
+        let after = Printed { plain: &plain, slots: &slots, own: frame + 1 == chain.len() }.after();
+        for (&insn, &Slots { live: mask, .. }) in &slots {
             let read = mask & !after.get(&insn).copied().unwrap_or_default();
             for slot in (0..64u32).filter(|slot| mask >> slot & 1 == 1) {
                 // Where the path walk did come, nothing is excused.
@@ -253,26 +276,22 @@ fn writes(analysis: &Analysis<'_>, frames: &[CallFrame], insn: u32, frame: usize
 /// What was printed of one chain and frame.
 struct Printed<'a> {
     plain: &'a Program<'a>,
-    live: &'a BTreeMap<u32, u64>,
+    slots: &'a BTreeMap<u32, Slots>,
+    /// The frame is that of the subprogram at the end of the chain.
+    own: bool,
 }
 
 impl Printed<'_> {
-    /// The slots that are live behind each instruction of which something was printed. Where nothing was printed of a
-    /// successor, it is taken to leave everything as it is: more may be live behind an instruction then than was
-    /// observed, and fewer reads are told from it.
+    /// The slots that may be live behind each instruction of which something was printed. A slot of which nothing was
+    /// printed before an instruction is as it is behind it, unless a store of the whole slot was seen: more may be live
+    /// behind an instruction then than was observed, and fewer reads are told from it.
     fn after(&self) -> HashMap<u32, u64> {
-        let Some(subprog) = self.live.keys().next().and_then(|insn| self.plain.containing_subprog(*insn))
+        let Some(subprog) = self.slots.keys().next().and_then(|insn| self.plain.containing_subprog(*insn))
         else {
             return HashMap::new();
         };
         let range = self.plain.subprogs.get(subprog).map_or(0..0, |subprog| subprog.start..subprog.end);
-        let size = (range.end - range.start) as usize;
-        let mut before = vec![0u64; size];
-        for (insn, mask) in self.live.range(range.clone()) {
-            if let Some(place) = before.get_mut((insn - range.start) as usize) {
-                *place = *mask;
-            }
-        }
+        let mut before = vec![0u64; (range.end - range.start) as usize];
         let after = |before: &[u64], insn: u32| {
             let successors = self.plain.successors(insn);
             let live = successors
@@ -284,10 +303,9 @@ impl Printed<'_> {
         let mut changed = true;
         while std::mem::take(&mut changed) {
             for insn in range.clone().rev() {
-                if self.live.contains_key(&insn) {
-                    continue;
-                }
-                let live = after(&before, insn);
+                let slots = self.slots.get(&insn).copied().unwrap_or_default();
+                let untold = !slots.told & !(slots.written & self.stored(insn));
+                let live = slots.live | after(&before, insn) & untold;
                 if let Some(place) = before.get_mut((insn - range.start) as usize)
                     && *place != live
                 {
@@ -296,7 +314,19 @@ impl Printed<'_> {
                 }
             }
         }
-        self.live.keys().map(|insn| (*insn, after(&before, *insn))).collect()
+        self.slots.keys().map(|insn| (*insn, after(&before, *insn))).collect()
+    }
+
+    /// The slot of the own frame that an instruction stores whole, if its place is plain to see.
+    fn stored(&self, insn: u32) -> u64 {
+        let insn = self.plain.insn(insn);
+        let whole = matches!(insn.class(), class::ST | class::STX)
+            && insn.mode() == mode::MEM
+            && insn.size() == size::DW
+            && insn.dst_reg == REG_FP;
+        let slot = -(i32::from(insn.off)) / 8 - 1;
+        let plain = self.own && whole && insn.off % 8 == 0 && (0..64).contains(&slot);
+        if plain { 1 << slot } else { 0 }
     }
 }
 
@@ -335,6 +365,7 @@ fn explain(analysis: &Analysis<'_>, plain: &Program<'_>, observed: &Observed, op
         (Live::new(analysis, instances, narrow, &checks), Why::NarrowWrite),
         (Live::new(analysis, instances, undecided, &checks), Why::DecidedBranch),
         (Live::new(analysis, instances, unvisited, &checks), Why::NotVisited),
+        (Live::kept(analysis, instances, unvisited, &checks), Why::Loop),
     ];
     for missed in open.iter_mut().filter(|missed| missed.why.is_none() && !missed.read_here) {
         if own.contains(missed) {
@@ -362,13 +393,31 @@ impl<'a> Live<'a> {
         let sized =
             |instance: &Instance| vec![vec![0; instance.insn_cnt as usize]; usize::from(instance.depth) + 1];
         let mut live = Live { analysis, instances, live: instances.iter().map(sized).collect() };
+        live.settle(less, checks);
+        live
+    }
+
+    /// The same from above: what stays live where all that could be read was live at first.
+    fn kept(
+        analysis: &'a Analysis<'a>,
+        instances: &'a [Instance],
+        less: Less<'_>,
+        checks: &[(u32, u32)],
+    ) -> Live<'a> {
+        let mut live =
+            Live::new(analysis, instances, Less { visited: Some(&BTreeSet::new()), ..less }, checks);
+        live.settle(less, checks);
+        live
+    }
+
+    /// To the nearest solution.
+    fn settle(&mut self, less: Less<'_>, checks: &[(u32, u32)]) {
         let mut changed = true;
         while std::mem::take(&mut changed) {
-            for place in 0..instances.len() {
-                changed |= live.update(place, less, checks);
+            for place in 0..self.instances.len() {
+                changed |= self.update(place, less, checks);
             }
         }
-        live
     }
 
     /// One pass over an instance; true if something changed.
@@ -404,9 +453,9 @@ impl<'a> Live<'a> {
                 let new = after & !write | read;
                 let known = self.live.get_mut(place).and_then(|frames| frames.get_mut(index));
                 if let Some(known) = known.and_then(|insns| insns.get_mut(at as usize))
-                    && *known != new | *known
+                    && *known != new
                 {
-                    *known |= new;
+                    *known = new;
                     changed = true;
                 }
             }

@@ -129,10 +129,41 @@ fn what_was_observed_is_read_from_the_log() {
                (0) frame 0 insn 3 -live -24\n(5,8) live stack update done in 2 iterations\n\
                13: (b7) r0 = 0\n";
     let observed = observed::parse(log).unwrap();
-    assert_eq!(observed.live.get(&(vec![0], 0, 3)), Some(&0b1));
-    assert_eq!(observed.live.get(&(vec![5, 8], 0, 9)), Some(&0b10));
+    let live = |chain: &[u32], insn| observed.slots.get(&(chain.to_vec(), 0, insn)).map(|slots| slots.live);
+    assert_eq!(live(&[0], 3), Some(0b1));
+    assert_eq!(live(&[5, 8], 9), Some(0b10));
     assert_eq!(observed.visited.iter().copied().collect::<Vec<_>>(), [0, 12]);
     assert_eq!(observed.lines, 4);
+}
+
+/// An instruction that was first printed late had slots live of which nothing is printed any more.
+#[test]
+fn what_is_not_told_of_an_instruction_is_no_read_before_it() {
+    let insns = vec![
+        store(10, -16),
+        insn(class::JMP | jmp::JEQ, 1, 0, 1, 0),
+        mov(2, 10),
+        store(10, -8),
+        load(0, 10, -16),
+        load(0, 10, -8),
+        exit(),
+    ];
+    let loaded = Loaded { insns, ..program() };
+    let analysis = analyze(&loaded, Dialect::V7_2, &mut Silent).unwrap();
+    // States are compared before insn 2. When the store before insn 3 was seen, fp-16 was known to be live there.
+    let log = "(0) frame 0 insn 5 +live -8 \n(0) frame 0 insn 4 +live -8,-16 \n(0) frame 0 insn 2 +live -8,-16 \n\
+               (0) frame 0 insn 3 -live -8\n(0) frame 0 insn 3 +written -8 \n(0) frame 0 insn 2 -live -8\n";
+    let reads = |log: &str| {
+        let checked = observed::check(&analysis, &analysis, &observed::parse(log).unwrap());
+        assert_eq!(checked.missed, []);
+        checked.reads
+    };
+    assert_eq!(reads(log), 2, "insn 4 and insn 5");
+    // A store of the whole slot hides no read before it.
+    let log = "(0) frame 0 insn 5 +live -8 \n(0) frame 0 insn 3 +written -8 \n(0) frame 0 insn 2 +live -8 \n";
+    let checked = observed::check(&analysis, &analysis, &observed::parse(log).unwrap());
+    let missed: Vec<_> = checked.missed.iter().map(|missed| (missed.insn, missed.read_here)).collect();
+    assert_eq!(missed, [(2, true)]);
 }
 
 #[test]
@@ -192,6 +223,38 @@ fn what_older_kernels_do_not_know_is_explained() {
     let checked = observed::check(&analysis, &analysis, &observed::parse(log).unwrap());
     let whys: Vec<_> = checked.missed.iter().map(|missed| (missed.insn, missed.why)).collect();
     assert_eq!(whys, [(1, Some(observed::Why::DecidedBranch))]);
+
+    // A loop at 0, and one of two writes seen after the read: what was live around the loop by then stays live.
+    let insns = vec![
+        insn(class::JMP | jmp::JEQ, 2, 0, -1, 0),
+        insn(class::JMP | jmp::JEQ, 3, 0, 2, 0),
+        store(10, -8),
+        insn(class::JMP | jmp::JA, 0, 0, 1, 0),
+        store(10, -8),
+        load(0, 10, -8),
+        exit(),
+    ];
+    let loaded = Loaded { insns, ..program() };
+    let analysis = analyze(&loaded, Dialect::V7_2, &mut Silent).unwrap();
+    let seen = |visited: &[u32]| {
+        let walk: String = visited.iter().map(|insn| format!("{insn}: (7a) x\n")).collect();
+        let log = "(0) frame 0 insn 5 +live -8 \n(0) frame 0 insn 1 +live -8 \n(0) frame 0 insn 0 +live -8 \n\
+                   (0) frame 0 insn 4 -live -8\n(0) frame 0 insn 1 -live -8\n"
+            .to_owned()
+            + &walk + "(0) live stack update done in 2 iterations\n";
+        let checked = observed::check(&analysis, &analysis, &observed::parse(&log).unwrap());
+        checked.missed.iter().map(|missed| (missed.insn, missed.why)).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&[0, 1, 2, 3, 4, 5, 6]), [(0, Some(observed::Why::Loop))]);
+    assert_eq!(seen(&[0, 1, 2, 3, 5, 6]), [(0, Some(observed::Why::NotVisited))]);
+    // Not without a loop.
+    let log = "(0) frame 0 insn 1 +live -8 \n1: (7a) x\n2: (7a) x\n3: (7a) x\n4: (7a) x\n5: (7a) x\n\
+               (0) live stack update done in 2 iterations\n";
+    let checked = observed::check(&analysis, &analysis, &observed::parse(log).unwrap());
+    assert_eq!(
+        checked.missed.iter().map(|missed| (missed.insn, missed.why)).collect::<Vec<_>>(),
+        [(1, None)]
+    );
 }
 
 fn mov(dst: u8, src: u8) -> Insn {
