@@ -70,8 +70,8 @@ pub enum Why {
     NarrowWrite,
     /// The way to the read leads through a branch that later kernels decide before.
     DecidedBranch,
-    /// The way to the read leads through an instruction that the path walk did not come to, or only on the path on which
-    /// it refused the program, so that the observing kernel does not know what it writes.
+    /// The way to the read leads through a write that the path walk did not come to in this chain of calls, or only on
+    /// the path on which it refused the program, so that the observing kernel does not know of it.
     NotVisited,
     /// The slot was taken for live around a loop before the path walk came to the write that ends it. The observing
     /// kernel starts from what it had: in the loop each instruction finds the slot live behind it, for ever.
@@ -91,7 +91,7 @@ impl Why {
                 "a write that is not counted, because it is not one of a whole slot by a store"
             }
             Why::DecidedBranch => "a branch that is decided before",
-            Why::NotVisited => "an instruction that the path walk did not come to",
+            Why::NotVisited => "a write that the path walk did not come to",
             Why::Loop => "a loop that keeps live what was live before a write was seen",
         }
     }
@@ -182,7 +182,7 @@ pub fn check(analysis: &Analysis<'_>, answers: &dyn Answers, observed: &Observed
     plain.insns.clone_from(&program.loaded.insns);
     let reachable: BTreeSet<u32> = program.postorder.iter().copied().collect();
     let mut checked = Checked::default();
-    let mut open: Vec<Missed> = Vec::new();
+    let mut open: Vec<(&[u32], Missed)> = Vec::new();
     let mut by_frame: BTreeMap<(&[u32], usize), BTreeMap<u32, Slots>> = BTreeMap::new();
     for ((chain, frame, insn), slots) in &observed.slots {
         by_frame.entry((chain, *frame)).or_default().insert(*insn, *slots);
@@ -209,13 +209,13 @@ pub fn check(analysis: &Analysis<'_>, answers: &dyn Answers, observed: &Observed
                         && checks_arguments(program, insn)
                         && !writes(analysis, &frames, insn, frame, slot);
                     let why = check.then_some(Why::ArgumentCheck);
-                    open.push(Missed { frames: frames.clone(), insn, frame, slot, read_here, why });
+                    open.push((chain, Missed { frames: frames.clone(), insn, frame, slot, read_here, why }));
                 }
             }
         }
     }
     explain(analysis, &plain, observed, &mut open);
-    checked.missed = open;
+    checked.missed = open.into_iter().map(|(_, missed)| missed).collect();
     checked
 }
 
@@ -341,38 +341,64 @@ struct Less<'a> {
     visited: Option<&'a BTreeSet<u32>>,
 }
 
-/// Looks for the reason of what is called dead.
-fn explain(analysis: &Analysis<'_>, plain: &Program<'_>, observed: &Observed, open: &mut [Missed]) {
+/// Looks for the reason of what is called dead, each with its chain of calls.
+fn explain(analysis: &Analysis<'_>, plain: &Program<'_>, observed: &Observed, open: &mut [(&[u32], Missed)]) {
     let Stack::ByCallsite(instances) = &analysis.stack else { return };
-    if open.iter().all(|missed| missed.why.is_some()) {
+    if open.iter().all(|(_, missed)| missed.why.is_some()) {
         return;
     }
     // What is read by the check of an argument is read for what comes before it, too.
     let checks: Vec<(u32, u32)> = open
         .iter()
-        .filter(|missed| missed.why == Some(Why::ArgumentCheck))
-        .map(|missed| (missed.insn, missed.slot))
+        .filter(|(_, missed)| missed.why == Some(Why::ArgumentCheck))
+        .map(|(_, missed)| (missed.insn, missed.slot))
         .collect();
     let none: &[(u32, u32)] = &[];
     let exact = Less { narrow: false, plain: None, visited: None };
     let narrow = Less { narrow: true, ..exact };
     let undecided = Less { plain: Some(plain), ..narrow };
-    let unvisited = Less { visited: Some(&observed.visited), ..undecided };
     // What the analysis's own reads and writes make live must be live, whatever the differences.
     let own = Live::new(analysis, instances, exact, none);
     let steps = [
         (Live::new(analysis, instances, exact, &checks), Why::ArgumentCheck),
         (Live::new(analysis, instances, narrow, &checks), Why::NarrowWrite),
         (Live::new(analysis, instances, undecided, &checks), Why::DecidedBranch),
-        (Live::new(analysis, instances, unvisited, &checks), Why::NotVisited),
-        (Live::kept(analysis, instances, unvisited, &checks), Why::Loop),
     ];
-    for missed in open.iter_mut().filter(|missed| missed.why.is_none() && !missed.read_here) {
-        if own.contains(missed) {
-            continue;
+    let first = |steps: &[(Live<'_>, Why)], missed: &Missed| {
+        steps.iter().find(|(live, _)| live.contains(missed)).map(|(_, why)| *why)
+    };
+    let mut unexplained: BTreeMap<&[u32], Vec<&mut Missed>> = BTreeMap::new();
+    for (chain, missed) in open {
+        if missed.why.is_none() && !missed.read_here && !own.contains(missed) {
+            missed.why = first(&steps, missed);
+            if missed.why.is_none() {
+                unexplained.entry(chain).or_default().push(missed);
+            }
         }
-        missed.why = steps.iter().find(|(live, _)| live.contains(missed)).map(|(_, why)| *why);
     }
+    for (chain, missed) in unexplained {
+        let visited = writes_seen(observed, chain);
+        let unvisited = Less { visited: Some(&visited), ..undecided };
+        let steps = [
+            (Live::new(analysis, instances, unvisited, &checks), Why::NotVisited),
+            (Live::kept(analysis, instances, unvisited, &checks), Why::Loop),
+        ];
+        for missed in missed {
+            missed.why = first(&steps, missed);
+        }
+    }
+}
+
+/// The instructions of which it was said, in this chain of calls or one that goes on from it or leads to it, that there
+/// is a write from there on.
+fn writes_seen(observed: &Observed, chain: &[u32]) -> BTreeSet<u32> {
+    let callsites = |chain: &[u32]| chain.split_last().map(|(_, callsites)| callsites.to_vec());
+    let own = callsites(chain).unwrap_or_default();
+    let seen = observed.slots.iter().filter(|((chain, ..), slots)| {
+        let other = callsites(chain).unwrap_or_default();
+        slots.written != 0 && (other.starts_with(&own) || own.starts_with(&other))
+    });
+    seen.map(|((.., insn), _)| *insn).collect()
 }
 
 /// What is live before each instruction, by half-slot, from the reads and writes of every instance.
