@@ -334,8 +334,12 @@ fn already_built(place: &Path, inputs: u64) -> Option<Built> {
 fn keep(bz_image: &Path, place: &Path, note: &Note) -> Result<(), BuildError> {
     fs::create_dir_all(place).map_err(io_error("make the folder", place))?;
     let (image, about) = (place.join("bzImage"), place.join("build.json"));
-    // Two builds may be given one name.
-    let new = tempfile::Builder::new().prefix(".new-").tempdir_in(place);
+    // Two builds may be given one name. Nothing is left of a lock of the folder itself, which some file systems have not.
+    let lock = File::open(place).ok().filter(|folder| folder.lock().is_ok());
+    if lock.is_some() {
+        cache::remove_leftovers(place);
+    }
+    let new = tempfile::Builder::new().prefix(cache::NEW).tempdir_in(place);
     let new = new.map_err(io_error("make a folder in", place))?;
     let copy = new.path().join("bzImage");
     fs::copy(bz_image, &copy).map_err(io_error("copy the kernel to", &copy))?;
@@ -415,6 +419,17 @@ mod tests {
         // The note fits and the image is none.
         assert!(already_built(&place.path().join("kept"), 1).is_none());
         assert_eq!(fs::read(place.path().join("kept/bzImage")).unwrap(), b"no kernel");
+
+        // What a build that was killed has left goes with the next one.
+        fs::create_dir(place.path().join("kept/.new-dead")).unwrap();
+        fs::write(place.path().join("kept/.new-dead/bzImage"), "half").unwrap();
+        keep(&bz_image, &place.path().join("kept"), &note).unwrap();
+        let mut left: Vec<_> = fs::read_dir(place.path().join("kept"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["build.json", "bzImage"]);
     }
 
     #[test]

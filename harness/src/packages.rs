@@ -10,7 +10,11 @@ mod pahole;
 mod source;
 mod version;
 
-use crate::{cache, image::Image, run::Cancel};
+use crate::{
+    cache::{self, NEW, remove_leftovers},
+    image::Image,
+    run::Cancel,
+};
 use apt::Apt;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -351,18 +355,6 @@ impl Store {
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
                 Err(TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),
             }
-        }
-    }
-}
-
-/// How the names of unfinished folders begin.
-const NEW: &str = ".new-";
-
-/// Removes what runs that were killed have left. The lock is held, so nobody uses it.
-fn remove_leftovers(kernels: &Path) {
-    for entry in fs::read_dir(kernels).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(NEW) {
-            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
