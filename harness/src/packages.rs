@@ -123,13 +123,14 @@ impl Store {
     }
 
     /// Every kernel that is cached or that the package index knows, oldest first. The index is fetched if it
-    /// never was; where that fails the cached ones are listed, or the reason is given if there are none.
-    pub fn list(&self) -> Result<Vec<Packaged>, StoreError> {
+    /// never was; where that fails the cached ones are listed and `progress` is told, or the reason is given if there
+    /// are none.
+    pub fn list(&self, progress: &dyn Fn(&str)) -> Result<Vec<Packaged>, StoreError> {
         let mut known = self.cached_known()?;
-        match self.locked().and_then(|_lock| self.index(false, &|_| {})) {
+        match self.locked().and_then(|_lock| self.index(false, progress)) {
             Ok(index) => merge(&mut known, index),
             Err(error) if known.is_empty() || matches!(error, StoreError::Cancelled) => return Err(error),
-            Err(_) => {}
+            Err(error) => progress(&format!("warning: only kernels in the cache are known: {error}")),
         }
         sort(&mut known);
         Ok(known.into_iter().map(|known| known.packaged).collect())

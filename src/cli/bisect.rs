@@ -10,7 +10,7 @@ use super::{
     flags::{GuestFlags, LiveFlags},
     inputs::{Inputs, ObjectFile},
     kernels::{self, Kernel, Wanted},
-    output::Output,
+    output::{Output, tell},
     session::{Go, Session},
     shard::{Shard, ShardFlags},
     words::{self, Word, Words},
@@ -99,7 +99,7 @@ pub(crate) fn run(flags: BisectFlags) -> Result<Exit> {
     let (session, objects) = flags.what.session()?;
     let output = Output::new(false);
     let store = kernels::store()?;
-    let known = by_version(store.list()?);
+    let known = by_version(store.list(&|what| tell(printable(what)))?);
     let search = Ends::find(&known, &flags.good, &flags.bad)?;
     run::check_qemu()?;
     let bisection = Bisection { session: &session, objects: &objects, output: &output, store: &store };

@@ -5,6 +5,7 @@ use super::{
     build,
     exit::Exit,
     flags::{KernelCommand, KernelFlags},
+    interrupt,
     kernels::{self, Wanted},
 };
 use anyhow::{Context, Result, bail};
@@ -55,7 +56,9 @@ pub(crate) fn run(flags: KernelFlags) -> Result<Exit> {
 
 /// `kernel list`. The dialect of a kernel that is not here is not known.
 fn list(out: &mut dyn Write) -> Result<()> {
-    let kernels = kernels::store()?.list()?;
+    let kernels = kernels::store()?.list(&|what| tell(printable(what)))?;
+    // Every image is unpacked.
+    interrupt::at_once()?;
     writeln!(out, "{:<12} {:<32} {:<12} CACHED", "VERSION", "RELEASE", "DIALECT")?;
     for kernel in kernels {
         let dialect = kernel

@@ -103,3 +103,19 @@ fn the_running_kernel_takes_capabilities() {
     assert!(stderr.contains("Run this as root"), "{stderr}");
     livediff(folder.path(), &["kernel", "fetch", "local"]).exits(2).complains("local is in no package");
 }
+
+/// What the cache has is listed where nobody can be asked what else there is, and that is said.
+#[test]
+fn a_list_of_the_cache_alone_says_that_it_is_one() {
+    let folder = folder();
+    let release = "7.2.12+deb13-cloud-amd64";
+    let entry = folder.path().join(".cache/livediff/kernels").join(release);
+    fs::create_dir_all(&entry).unwrap();
+    let note = format!(r#"{{"package": "linux-binary-{release}", "package_version": "7.2.12-1"}}"#);
+    fs::write(entry.join("package.json"), note).unwrap();
+    fs::write(entry.join("vmlinuz"), elf::vmlinux(release)).unwrap();
+    livediff(folder.path(), &["kernel", "list"])
+        .exits(0)
+        .says(release)
+        .complains("warning: only kernels in the cache are known: ");
+}
