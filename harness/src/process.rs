@@ -39,6 +39,18 @@ pub(crate) fn die_with_parent(command: &mut Command) {
     unsafe { command.pre_exec(prepare) };
 }
 
+/// Keeps the signal of a terminal that is closed from ending this program, if whoever started it said so (`nohup`), whatever
+/// is done about that signal later. To be called before there are other threads, which inherit it.
+pub fn keep_ignoring_hangup() {
+    let about = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = about.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    if ignored >> (Signal::SIGHUP as u32 - 1) & 1 == 1 {
+        // Where that cannot be done, the signal ends the program in good order.
+        let _ = SigSet::from(Signal::SIGHUP).thread_block();
+    }
+}
+
 /// Runs a program to its end. Cancelled, it is interrupted with all that it has started in its group, and killed if it
 /// does not end of that; then nothing is returned.
 pub fn status(command: &mut Command, cancel: &Cancel) -> io::Result<Option<ExitStatus>> {

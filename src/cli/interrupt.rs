@@ -5,13 +5,10 @@
 
 use super::output::tell;
 use anyhow::{Context, Result, bail};
-use livediff_harness::run::Cancel;
-use std::{
-    process,
-    sync::{
-        LazyLock, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+use livediff_harness::{process, run::Cancel};
+use std::sync::{
+    LazyLock, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 static CANCEL: LazyLock<Cancel> = LazyLock::new(Cancel::new);
@@ -25,6 +22,8 @@ static WRITING: Mutex<()> = Mutex::new(());
 /// Begins to watch; `status` is the exit status of what ends at once.
 pub(crate) fn watch(status: u8) -> Result<()> {
     let (first, again) = (CANCEL.clone(), AGAIN.clone());
+    // Whoever said `nohup` wants this to go on when the terminal is closed.
+    process::keep_ignoring_hangup();
     ctrlc::set_handler(move || {
         if first.is_cancelled() {
             again.cancel();
@@ -33,7 +32,7 @@ pub(crate) fn watch(status: u8) -> Result<()> {
         if !IN_GOOD_ORDER.load(Ordering::SeqCst) {
             let _whole = writing();
             tell("interrupted");
-            process::exit(status.into());
+            std::process::exit(status.into());
         }
     })
     .context("signals cannot be watched for")

@@ -445,6 +445,29 @@ fn signals_end_a_run_whatever_the_guest_does() {
     }
 }
 
+/// A terminal that is closed ends a run, but not one that was started with `nohup`.
+#[test]
+fn nohup_is_heeded() {
+    let words = [hello(), opened(&["one"]), frame(3, (0u32, Some(0u32)), "")];
+    for (trap, ends) in [("", true), ("trap '' HUP; ", false)] {
+        let place = Place::with_guest(&words, "exec /bin/sleep 300");
+        let script = format!("{trap}exec {} {}", env!("CARGO_BIN_EXE_livediff"), DIFF.join(" "));
+        let mut command = place.command("/bin/sh");
+        let command = command.args(["-c", &script]).stdin(Stdio::null());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut running = Running { child, place: &place, begun: Instant::now() };
+        running.wait_for("tmp-started");
+        running.signal(Signal::SIGHUP);
+        if !ends {
+            thread::sleep(Duration::from_secs(2));
+            assert!(running.child.try_wait().unwrap().is_none(), "it has ended");
+            running.signal(Signal::SIGTERM);
+        }
+        running.done().exits(2).complains("interrupted");
+        place.left_are_only(&["out.json"]);
+    }
+}
+
 /// At whatever moment the signal comes, from the first.
 #[test]
 fn signals_at_any_moment_leave_nothing() {
