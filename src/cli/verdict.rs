@@ -70,10 +70,8 @@ impl ReportFlags {
     pub(crate) fn write(&self, report: &Report, sources: &Sources) -> Result<()> {
         let json =
             self.json.as_ref().map(|path| output::write_report(path, |out| report::to_json(report, out)));
-        let junit = self
-            .junit
-            .as_ref()
-            .map(|path| output::write_report(path, |out| report::to_junit(&report.kernels, out)));
+        let junit =
+            self.junit.as_ref().map(|path| output::write_report(path, |out| report::to_junit(report, out)));
         let html =
             self.html.as_ref().map(|path| output::write_report(path, |out| html::to_html(report, out)));
         let sources: sarif::Sources<'_> = &|object, program, insn| sources.noted(object, program, insn);

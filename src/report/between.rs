@@ -5,7 +5,7 @@
 //! reason, and the totals.
 
 use super::{
-    junit::case_of,
+    junit::{case_of, whole_run},
     qualified,
     terminal::{ADDED, DIM, HEADING, REMOVED, STATUS, counted, printable, some_of, style, unified},
 };
@@ -395,6 +395,7 @@ pub fn to_json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 pub fn to_junit(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let [a, b] = &report.kernels;
     let mut junit = quick_junit::Report::new("livediff compare");
+    junit.add_test_suites(whole_run(report.incomplete.as_deref(), report.compared()));
     for rows in report.rows.chunk_by(|one, other| one.object == other.object) {
         let Some(first) = rows.first() else { continue };
         let mut suite = quick_junit::TestSuite::new(first.object.as_str());
@@ -552,5 +553,9 @@ mod tests {
         to_junit(&report(), &mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         assert!(text.contains(r#"tests="7" skipped="1" failures="4" errors="0""#), "{text}");
+        let mut bytes = Vec::new();
+        to_junit(&Report { incomplete: Some("the guest died".into()), ..report() }, &mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains(r#"tests="8" skipped="1" failures="4" errors="1""#), "{text}");
     }
 }

@@ -237,7 +237,7 @@ mod tests {
     fn bytes(report: &Report) -> (String, String) {
         let (mut json, mut junit) = (Vec::new(), Vec::new());
         to_json(report, &mut json).unwrap();
-        to_junit(&report.kernels, &mut junit).unwrap();
+        to_junit(report, &mut junit).unwrap();
         (String::from_utf8(json).unwrap(), String::from_utf8(junit).unwrap())
     }
 
