@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use livediff::{
     Dialect,
     diff::{self, Between, Class, Side, Status},
+    guard,
     report::{
         self,
         between::{self, Row},
@@ -18,7 +19,7 @@ use livediff::{
 use livediff_capture::{Capture, Loaded, Said, Verdict};
 use livediff_harness::run;
 use rayon::ThreadPool;
-use std::{collections::BTreeMap, panic};
+use std::collections::BTreeMap;
 
 /// The level at which logs are packed: they are kept for minutes, and there may be a gigabyte of them.
 const LEVEL: i32 = 1;
@@ -218,10 +219,9 @@ pub(crate) fn find<'w>(words: &'w Words, name: &(String, String)) -> Option<&'w 
 }
 
 fn row((object, program): &(String, String), a: Option<&Word>, b: Option<&Word>) -> Row {
-    let compare = || between(a, b);
     // A model that breaks down on a program costs that program only.
-    let between = panic::catch_unwind(panic::AssertUnwindSafe(compare)).unwrap_or_else(|_| {
-        let mut between = Between::not_compared("the comparison broke down, which is a defect of livediff");
+    let between = guard::guarded(|| between(a, b)).unwrap_or_else(|cause| {
+        let mut between = Between::not_compared(guard::broke_down(&cause));
         between.class = Class::Changed;
         between
     });

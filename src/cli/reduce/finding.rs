@@ -1,10 +1,13 @@
 //! What holding two sides against each other comes to, and of what kind it is.
 
 use crate::cli::{guest::Answer, kernels::Kernel};
-use livediff::diff::{self, Class, Difference, Side, Status};
+use livediff::{
+    diff::{self, Class, Difference, Side, Status},
+    guard::guarded,
+};
 use livediff_capture::{Loaded, Said};
 use livediff_harness::run::Outcome;
-use std::{fmt, panic};
+use std::fmt;
 
 /// What the sides say of one program.
 pub(in crate::cli) enum Finding {
@@ -97,8 +100,7 @@ fn differs(loaded: &Loaded, kind: Kind, difference: Option<&Difference>) -> Find
 }
 
 fn with_model(kernel: &Kernel, loaded: &Loaded, said: &Said) -> Finding {
-    let judge = || diff::judge(loaded, said, kernel.dialect);
-    let Ok(comparison) = panic::catch_unwind(panic::AssertUnwindSafe(judge)) else {
+    let Ok(comparison) = guarded(|| diff::judge(loaded, said, kernel.dialect)) else {
         return differs(loaded, Kind::Broken, None);
     };
     match comparison.status {
@@ -112,8 +114,7 @@ fn with_model(kernel: &Kernel, loaded: &Loaded, said: &Said) -> Finding {
 }
 
 fn between(a: &Side<'_>, b: &Side<'_>) -> Finding {
-    let judge = || diff::between(a, b);
-    let Ok(between) = panic::catch_unwind(panic::AssertUnwindSafe(judge)) else {
+    let Ok(between) = guarded(|| diff::between(a, b)) else {
         return differs(a.loaded, Kind::Broken, None);
     };
     let difference = between.difference.as_ref();
