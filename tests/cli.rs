@@ -321,13 +321,18 @@ fn an_altered_line_of_each_kind_exits_1_and_is_pointed_at() {
 fn a_run_that_compared_nothing_is_never_0() {
     let folder = folder();
     let path = put(folder.path(), &capture("early", Verdict::Rejected, 22, "unreachable insn 3\n".into()));
-    livediff(folder.path(), &["diff", path.to_str().unwrap()]).exits(2).complains("nothing was compared");
+    livediff(folder.path(), &["diff", path.to_str().unwrap()])
+        .exits(2)
+        .complains("nothing was compared: stack/spill.bpf.o/early: rejected_early: unreachable insn 3");
     let cut = Said { truncated: true, ..capture("x", Verdict::Rejected, 28, section().text).said };
     let cut = Said { log: cut.log.lines().take(20).map(|line| format!("{line}\n")).collect(), ..cut };
     let path =
         put(folder.path(), &Capture { said: cut, ..capture("cut", Verdict::Rejected, 28, String::new()) });
     livediff(folder.path(), &["diff", path.to_str().unwrap()]).exits(2).says("the log was cut");
     livediff(folder.path(), &["diff", "--replay", ".", "--filter", "other"]).exits(2).complains("--filter");
+    livediff(folder.path(), &["diff", "--replay", "."])
+        .exits(2)
+        .complains("nothing was compared, in any of 2 programs, such as ");
 }
 
 #[test]
@@ -361,6 +366,8 @@ fn what_is_not_there_or_no_object_exits_2_with_a_way_out() {
     fs::create_dir(folder.path().join("empty")).unwrap();
     write("notes.txt", b"no object\n");
     write("notes.o", b"no object either\n");
+    fs::create_dir(folder.path().join("strange")).unwrap();
+    write("strange/notes.o", b"no object either\n");
     write("cut.bpf.o", &object()[..63]);
     write("whole.bpf.o", &object());
     let run = |args: &[&str]| livediff(folder.path(), args).exits(2);
@@ -380,8 +387,16 @@ fn what_is_not_there_or_no_object_exits_2_with_a_way_out() {
     run(&["diff", "whole.bpf.o", "--filter", "["]).complains("--filter");
     run(&["diff", "whole.bpf.o", "--json", "none/out.json"]).complains("no folder none");
     run(&["diff", "whole.bpf.o", "--json", "-", "--junit", "-"]).complains("standard output");
+    // Before anything is run.
+    run(&["diff", "whole.bpf.o", "--json", "empty"]).complains("empty: a folder");
+    run(&["diff", "whole.bpf.o", "--json", "/proc/out.json"]).complains("to the folder /proc");
+    run(&["diff", "whole.bpf.o", "--json", "out", "--html", "out"]).complains("two reports");
+    run(&["record", "notes.o", "-o", "out"]).complains("notes.o: no ELF file");
     run(&["diff", "whole.bpf.o", "--timeout", "0"]).complains("--timeout");
     run(&["record", "empty", "-o", "out"]).complains("nothing to record");
+    run(&["record", "strange", "-o", "out"]).complains("strange/notes.o: no ELF file");
+    run(&["compare", "--kernel", "7.1", "--kernel", "7.2", "strange"])
+        .complains("strange/notes.o: no ELF file");
     run(&["kernel", "info", "notes.txt"]).complains("notes.txt");
     run(&["kernel", "build"]).complains("--tree").complains("--package");
     run(&["kernel", "build", "--tree", "empty", "--package", "7.2"]).complains("cannot be used with");
@@ -402,7 +417,7 @@ fn what_is_not_there_or_no_object_exits_2_with_a_way_out() {
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     left.retain(|name| name != ".cache");
-    assert_eq!(left, ["cut.bpf.o", "empty", "notes.o", "notes.txt", "whole.bpf.o"]);
+    assert_eq!(left, ["cut.bpf.o", "empty", "notes.o", "notes.txt", "strange", "whole.bpf.o"]);
 }
 
 /// Where no guest can be run and no kernel was asked for, the recorded captures take its place, and the first line

@@ -3,7 +3,7 @@
 use super::{
     exit::Exit,
     flags::AnalyzeFlags,
-    interrupt,
+    inputs, interrupt,
     kernels::{self, Kernel, Wanted},
     output::{self, Output},
 };
@@ -22,10 +22,6 @@ use livediff::{
 };
 use livediff_harness::packages::Store;
 use serde::Serialize;
-use std::{fs, io::Read, path::Path};
-
-/// Most bytes of an object that is read.
-const MAX_OBJECT: u64 = 256 << 20;
 
 /// The outcome as JSON, version 1.
 #[derive(Serialize)]
@@ -62,7 +58,7 @@ pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
     let dialect =
         flags.dialect.unwrap_or_else(|| kernel.as_ref().map_or(Dialect::V7_2, |kernel| kernel.dialect));
     let name = flags.object.to_string_lossy();
-    let bytes = read(&flags.object).with_context(|| name.to_string())?;
+    let bytes = inputs::read(&flags.object)?;
 
     let types = kernel.as_ref().map(|kernel| Btf::parse(&kernel.image.btf).context("the kernel's BTF"));
     let types = types.transpose()?;
@@ -118,8 +114,8 @@ pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
     if let Some(look) = look {
         output.print(|out| view::legend(look, out));
     }
-    if let Some(path) = &flags.html {
-        let release = kernel.as_ref().map(|kernel| kernel.image.release.as_str());
+    let release = kernel.as_ref().map(|kernel| kernel.image.release.as_str());
+    let html = flags.html.as_ref().map(|path| {
         let programs = std::iter::zip(&rows, pictures).map(|(row, picture)| html::Analyzed {
             program: &row.program,
             status: row.status,
@@ -128,22 +124,19 @@ pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
             picture,
         });
         let programs = programs.collect();
-        output::write_report(path, |out| {
-            html::analysis_to_html(&name, release, dialect.id(), programs, out)
-        })?;
-    }
-    if let Some(path) = &flags.json {
-        let release = kernel.as_ref().map(|kernel| kernel.image.release.as_str());
-        let all = rows.iter().all(|row| row.log.is_some());
+        output::write_report(path, |out| html::analysis_to_html(&name, release, dialect.id(), programs, out))
+    });
+    let all = rows.iter().all(|row| row.log.is_some());
+    let json = flags.json.as_ref().map(|path| {
         let report =
             Report { version: 1, object: &name, kernel: release, dialect: dialect.id(), programs: rows };
         output::write_report(path, |out| {
             serde_json::to_writer_pretty(&mut *out, &report)?;
             writeln!(out)
-        })?;
-        return Ok(if all { Exit::Clean } else { Exit::Error });
-    }
-    Ok(if rows.iter().all(|row| row.log.is_some()) { Exit::Clean } else { Exit::Error })
+        })
+    });
+    output::all_written([html, json].into_iter().flatten(), false)?;
+    Ok(if all { Exit::Clean } else { Exit::Error })
 }
 
 /// The kernel that was named, or a cached one of the default series.
@@ -173,15 +166,6 @@ pub(super) fn types(
     };
     let task = output.task("kernel");
     Kernel::open(&wanted, dialect, &|what| task.notice(what)).map(Some)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(MAX_OBJECT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_OBJECT {
-        bail!("longer than {MAX_OBJECT} bytes, the most that is read of an object");
-    }
-    Ok(bytes)
 }
 
 fn row(program: loader::Program, dialect: Dialect) -> Row {

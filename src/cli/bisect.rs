@@ -11,7 +11,7 @@ use super::{
     inputs::{Inputs, ObjectFile},
     kernels::{self, Kernel, Wanted},
     output::{Output, tell},
-    session::{Go, Session},
+    session::Session,
     shard::{Shard, ShardFlags},
     words::{self, Word, Words},
 };
@@ -335,23 +335,21 @@ pub(crate) fn gather_one(
     objects: &[ObjectFile],
     output: &Output,
 ) -> Result<Words> {
-    let done = session.each_kernel(std::slice::from_ref(kernel), &|kernel, options| {
+    let mut turns = session.each_kernel(std::slice::from_ref(kernel), &|kernel, options| {
         let task = output.task(&format!("Linux {}", kernel.image.release));
-        (words::gather(session, kernel, objects, options, (output, &task)), Go::Stop)
+        words::gather(session, kernel, objects, options, (output, &task))
     });
-    let Some((words, ran)) = done.into_iter().next().flatten().transpose()? else {
+    if session.cancel.is_cancelled() {
         return Err(RunError::Cancelled.into());
-    };
-    if let Some(error) = ran.ended_by {
-        return Err(error.into());
     }
-    if words.programs.is_empty() {
-        bail!("the object has no such program");
+    if let Some(error) = turns.ended_by {
+        return Err(error);
     }
-    if !ran.is_complete() {
-        bail!("the guest did not report on every program");
+    match turns.done.pop().flatten() {
+        _ if !turns.incomplete.is_empty() => bail!("{}", turns.incomplete.join("; ")),
+        Some(words) if !words.programs.is_empty() => Ok(words),
+        _ => bail!("the object has no such program"),
     }
-    Ok(words)
 }
 
 /// How many programs came to what.

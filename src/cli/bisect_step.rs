@@ -9,14 +9,14 @@ use super::{
     build,
     exit::Exit,
     kernels::{self, Kernel, Wanted},
-    output::{Output, tell},
-    say_error,
+    output::{self, Output, tell},
     words::{self, Word, Words},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use livediff::{
     diff::Status,
+    guard,
     report::{
         KernelRun, Row, Totals,
         between::{self, Report},
@@ -28,14 +28,7 @@ use livediff_harness::{
     build::{Request, Source},
     run::{self, Cancel},
 };
-use std::{
-    collections::BTreeSet,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
-    sync::OnceLock,
-    thread,
-    time::Instant,
-};
+use std::{collections::BTreeSet, path::PathBuf, sync::OnceLock, thread, time::Instant};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -64,7 +57,7 @@ pub(crate) struct StepFlags {
 /// Judges the tree.
 pub(crate) fn run(flags: StepFlags) -> Exit {
     let cancel = OnceLock::new();
-    let outcome = catch_unwind(AssertUnwindSafe(|| judge(&flags, &cancel)));
+    let outcome = guard::guarded(|| judge(&flags, &cancel));
     if cancel.get().is_some_and(Cancel::is_cancelled) {
         tell("interrupted: git bisect ends here");
         return Exit::Interrupted;
@@ -72,7 +65,7 @@ pub(crate) fn run(flags: StepFlags) -> Exit {
     match outcome {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) => {
-            say_error(&error);
+            output::complain(&error);
             tell("this commit cannot be judged");
             Exit::Untestable
         }

@@ -3,13 +3,13 @@
 use super::{
     exit::Exit,
     flags::LiveFlags,
-    inputs::Inputs,
-    kernels::{self, Kernel},
+    inputs::{self, Inputs},
+    kernels::{self, Kernel, Wanted},
     origins::Origins,
     output::{self, Output},
-    session::{Go, Session},
+    session::{Session, Turns},
     sources::Sources,
-    verdict::{REPLAY, ReportFlags, complain, tell_interrupted},
+    verdict::{self, REPLAY, ReportFlags, tell_interrupted},
     words::{self, Word, Words},
 };
 use anyhow::{Context, Result, anyhow, bail};
@@ -24,15 +24,7 @@ use livediff::{
     },
 };
 use livediff_capture::file;
-use livediff_harness::run::RunError;
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    time::Instant,
-};
-
-/// Where programs are looked for if no path is given.
-const CORPUS: &str = "corpus";
+use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
 #[derive(Debug, Args)]
 // It has no parts.
@@ -79,8 +71,7 @@ pub(crate) fn run(mut flags: CompareFlags) -> Result<Exit> {
     let output = Output::new(flags.reports.on_stdout());
     let paths = match &flags.paths {
         paths if !paths.is_empty() => paths.clone(),
-        _ if Path::new(CORPUS).is_dir() => vec![PathBuf::from(CORPUS)],
-        _ => bail!("no PATH given, and there is no folder {CORPUS}/ here; name objects or folders"),
+        _ => inputs::corpus("no PATH given")?,
     };
     let sources = Sources::default();
     let (mut report, ended_by, session) = if flags.replay {
@@ -108,11 +99,17 @@ pub(crate) fn run(mut flags: CompareFlags) -> Result<Exit> {
     let sarif =
         sarif.map(|path| output::write_report(path, |out| sarif::between_to_sarif(&report, sources, out)));
     output::all_written([json, junit, html, sarif].into_iter().flatten(), report.differences() > 0)?;
-    exit(&report, ended_by, interrupted, flags.strict)
+    exit(&report, ended_by, interrupted, flags.strict, session.filter.no_program())
 }
 
 /// The exit status, with what keeps it from 0 told.
-fn exit(report: &Report, ended_by: Option<anyhow::Error>, interrupted: bool, strict: bool) -> Result<Exit> {
+fn exit(
+    report: &Report,
+    ended_by: Option<anyhow::Error>,
+    interrupted: bool,
+    strict: bool,
+    no_program: &str,
+) -> Result<Exit> {
     let (compared, differences) = (report.compared(), report.differences());
     let not_compared = report.rows.len() - compared;
     if interrupted {
@@ -121,25 +118,22 @@ fn exit(report: &Report, ended_by: Option<anyhow::Error>, interrupted: bool, str
         if differences == 0 {
             return Err(error);
         }
-        complain(&error);
+        output::complain(&error);
     } else if let Some(why) = &report.incomplete {
-        complain(&anyhow!("not every program had its turn: {why}"));
+        output::complain(&anyhow!("not every program had its turn: {why}"));
     } else if compared == 0 {
         return Err(match report.rows.len() {
-            0 => anyhow!("no program matches --filter: nothing was compared"),
-            count => anyhow!("nothing was compared: {} could not be", counted(count, "program")),
+            0 => anyhow!("{no_program}: nothing was compared"),
+            _ => {
+                let reason = |row: &between::Row| row.between.reason.clone().unwrap_or_default();
+                verdict::nothing_compared(report.rows.iter().map(|row| (row.name(), reason(row))))
+            }
         });
     }
     if strict && not_compared > 0 {
-        complain(&anyhow!("--strict: {} not compared", counted(not_compared, "program")));
+        output::complain(&anyhow!("--strict: {} not compared", counted(not_compared, "program")));
     }
-    Ok(if differences > 0 {
-        Exit::Discrepancy
-    } else if report.incomplete.is_some() || compared == 0 || strict && not_compared > 0 {
-        Exit::Error
-    } else {
-        Exit::Clean
-    })
+    Ok(Exit::of((differences, compared, not_compared), report.incomplete.is_none(), strict))
 }
 
 fn report(session: &Session, a: Words, b: Words, incomplete: Option<String>, sources: &Sources) -> Report {
@@ -176,7 +170,8 @@ fn live(
     let inputs = Inputs::collect(paths)?;
     if inputs.objects.is_empty() && inputs.broken.is_empty() {
         bail!(
-            "no BPF object (*.o) in the given paths{}",
+            "no BPF object (*.o) in the given paths{}{}",
+            inputs.ignored(),
             if inputs.captures.len() + inputs.found_captures.len() > 0 {
                 "; --replay compares captures"
             } else {
@@ -184,45 +179,26 @@ fn live(
             }
         );
     }
-    if !inputs.captures.is_empty() {
-        bail!("{}: a capture; --replay compares captures", inputs.captures[0].display());
-    }
-    kernels::check(&session.kernels)?;
-    let kernels: Vec<Kernel> = {
-        let task = output.task("kernels");
-        let progress = |what: &str| task.notice(what);
-        let open = |wanted| Kernel::open(wanted, session.dialect, &progress);
-        session.kernels.iter().map(open).collect::<Result<_>>()?
-    };
-    let finished = session.each_kernel(&kernels, &|kernel, options| {
+    inputs.refuse_captures("--replay compares captures")?;
+    let open = |wanted: &Wanted, progress: &dyn Fn(&str)| Kernel::open(wanted, session.dialect, progress);
+    let kernels = kernels::open_all(&session.kernels, output, open)?;
+    let Turns { done, ended_by, incomplete } = session.each_kernel(&kernels, &|kernel, options| {
         let task = output.task(&format!("Linux {}", kernel.image.release));
-        let done = words::gather(&session, kernel, &inputs.objects, options, (output, &task));
-        let go = matches!(&done, Ok((_, ran)) if ran.ended_by.is_none());
-        (done, if go { Go::On } else { Go::Stop })
+        words::gather(&session, kernel, &inputs.objects, options, (output, &task))
     });
-    let mut ended_by = None;
-    let mut incomplete = None;
-    let mut words = Vec::new();
-    for (kernel, done) in kernels.iter().zip(finished) {
-        let Some(done) = done else {
-            incomplete.get_or_insert_with(|| format!("kernel {} was not begun", kernel.name));
-            words.push(Words::none(kernel));
-            continue;
-        };
-        let (mut said, ran) = done?;
-        if !ran.is_complete() {
-            let why = format!("the guest of kernel {} did not report on every program", kernel.name);
-            incomplete.get_or_insert(why);
-        }
-        match ran.ended_by {
-            Some(RunError::Cancelled) | None => {}
-            Some(error) => {
-                let error = anyhow::Error::new(error).context(format!("kernel {}", kernel.name));
-                ended_by.get_or_insert(error);
+    if let Some(text) = inputs.not_looked_at() {
+        output.line(&text);
+    }
+    let incomplete = (!incomplete.is_empty()).then(|| incomplete.join("; "));
+    let mut words: Vec<Words> = Vec::new();
+    for (kernel, said) in kernels.iter().zip(done) {
+        words.push(match said {
+            Some(mut said) => {
+                words::add_broken(&mut said, &session, &inputs);
+                said
             }
-        }
-        words::add_broken(&mut said, &session, &inputs);
-        words.push(said);
+            None => Words::none(kernel),
+        });
     }
     let (b, a) = (words.pop().unwrap_or_default(), words.pop().unwrap_or_default());
     if ended_by.is_none() && !session.cancel.is_cancelled() {

@@ -3,11 +3,11 @@
 use super::{
     exit::Exit,
     flags::DiffFlags,
-    inputs::Inputs,
+    inputs::{self, Inputs},
     kernels::{self, Kernel, Wanted},
     origins::Origins,
-    output::Output,
-    session::{Finished, Go, Ran, Session},
+    output::{self, Output},
+    session::{Finished, Ran, Session},
     shard::{self, Share, Unit},
     sources::Sources,
     targets,
@@ -21,7 +21,7 @@ use livediff::{
     report::{Beside, KernelRun, Picture, Report, Row, Totals, html::Kept, terminal},
 };
 use livediff_capture::{Capture, Loaded, Said, file, trace::Records};
-use livediff_harness::run::{self, RunError};
+use livediff_harness::run;
 use std::{
     collections::BTreeMap,
     fs,
@@ -30,9 +30,6 @@ use std::{
     thread,
     time::Instant,
 };
-
-/// Where programs are looked for if no path is given.
-const CORPUS: &str = "corpus";
 
 /// The comparison that the flags ask for.
 struct Config {
@@ -72,10 +69,7 @@ impl Config {
         flags.reports.check()?;
         let paths = match flags.paths {
             paths if !paths.is_empty() => paths,
-            _ if Path::new(CORPUS).is_dir() => vec![PathBuf::from(CORPUS)],
-            _ => bail!(
-                "no PATH given, and there is no folder {CORPUS}/ here; name objects, captures or folders"
-            ),
+            _ => inputs::corpus("no PATH given")?,
         };
         let inputs = Inputs::collect(&paths)?;
         let objects = inputs.objects.len() + inputs.broken.len();
@@ -91,7 +85,7 @@ impl Config {
                  builds an object",
                 file::EXTENSION,
                 shown(),
-                described(&inputs.strangers)
+                inputs.ignored()
             ),
             (false, 0, _) => Plan::OnlyCaptures,
             (false, _, _) => Plan::Live,
@@ -181,16 +175,6 @@ fn unit_name(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// ` (ignored: ...)`, or nothing.
-fn described(strangers: &[(String, String)]) -> String {
-    match strangers {
-        [] => String::new(),
-        [(name, reason), ..] => {
-            format!(" (ignored: {} files *.o, such as {name}: {reason})", strangers.len())
-        }
-    }
-}
-
 /// Compares, prints as results come, and reports.
 pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
     let config = Config::new(flags)?;
@@ -233,34 +217,28 @@ pub(crate) fn run(flags: DiffFlags) -> Result<Exit> {
         if totals.count(Status::Mismatch) == 0 {
             return Err(error);
         }
-        verdict::complain(&error);
+        output::complain(&error);
     } else {
         if let Some(why) = &report.incomplete {
-            verdict::complain(&anyhow!("not every program had its turn: {why}"));
+            output::complain(&anyhow!("not every program had its turn: {why}"));
         }
         if totals.compared() == 0 {
-            return Err(nothing_compared(&config, &totals));
+            return Err(nothing_compared(&config, &report.kernels));
         }
     }
     verdict::explain(&report, config.strict);
     Ok(exit)
 }
 
-fn nothing_compared(config: &Config, totals: &Totals) -> anyhow::Error {
+fn nothing_compared(config: &Config, kernels: &[KernelRun]) -> anyhow::Error {
     if let Some(why) = config.session.filter.share().and_then(Share::why_empty) {
         return anyhow!(
             "nothing was compared: {why} (the report is written all the same, for `livediff merge`)"
         );
     }
-    match totals.all() {
-        0 => anyhow!("no program matches --filter: nothing was compared"),
-        1 => anyhow!("nothing was compared: the only program could not be, for the reason given above"),
-        count if config.inputs.objects.is_empty() && config.inputs.broken.len() == count => {
-            anyhow!("nothing was compared: no object is whole")
-        }
-        count => {
-            anyhow!("nothing was compared: none of {count} programs could be, for the reasons given above")
-        }
+    match Totals::of(kernels).all() {
+        0 => anyhow!("{}: nothing was compared", config.session.filter.no_program()),
+        _ => verdict::nothing_compared(verdict::reasons(kernels)),
     }
 }
 
@@ -317,7 +295,6 @@ impl Run<'_> {
     /// Runs the objects in every kernel. False where captures took the kernel's place.
     fn live(&mut self) -> Result<bool> {
         let session = &self.config.session;
-        // All of them first: a name that is wrong should not end a run that has gone on for long.
         let kernels = match self.open() {
             Ok(kernels) => kernels,
             // Of several machines, all or none have to do so, and they know nothing of each other.
@@ -326,6 +303,7 @@ impl Run<'_> {
                     && !self.config.strict
                     && !session.is_sharded()
                     && !self.config.deep
+                    && !session.cancel.is_cancelled()
                     && !self.config.inputs.found_captures.is_empty() =>
             {
                 self.say(format_args!(
@@ -341,55 +319,36 @@ impl Run<'_> {
         let several = kernels.len() > 1;
         let config = self.config;
         let output = self.output;
-        let finished = session.each_kernel(&kernels, &|kernel, options| {
+        let turns = session.each_kernel(&kernels, &|kernel, options| {
             let started = Instant::now();
             let done = one_kernel(config, output, kernel, options);
             if let (true, Ok((run, _))) = (several, &done) {
                 output.print(|out| terminal::kernel_done(out, run, started.elapsed()));
             }
-            let go = matches!(&done, Ok((_, ran)) if ran.ended_by.is_none());
-            (done, if go { Go::On } else { Go::Stop })
+            done
         });
-        for (kernel, done) in kernels.iter().zip(finished) {
-            let Some(done) = done else {
-                // Cancelled, or not worth a try: it had no turn, and is not to be missed for that.
-                self.complete = false;
-                self.kernels.push(not_run(kernel));
-                continue;
-            };
-            let (run, ran) = done?;
-            self.complete &= ran.is_complete();
-            match ran.ended_by {
-                Some(RunError::Cancelled) | None => {}
-                Some(error) => {
-                    let error = anyhow::Error::new(error).context(format!("kernel {}", kernel.name));
-                    self.ended_by.get_or_insert(error);
-                }
-            }
-            self.kernels.push(run);
-        }
-        let inputs = &self.config.inputs;
-        if !inputs.strangers.is_empty() {
-            self.say(format_args!("Not looked at{}.", described(&inputs.strangers)));
+        self.complete &= turns.incomplete.is_empty();
+        self.ended_by = turns.ended_by;
+        // One that had no turn is not to be missed for that.
+        let runs = kernels.iter().zip(turns.done).map(|(kernel, run)| run.unwrap_or_else(|| not_run(kernel)));
+        self.kernels.extend(runs);
+        if let Some(text) = self.config.inputs.not_looked_at() {
+            self.say(format_args!("{text}"));
         }
         Ok(true)
     }
 
     fn open(&self) -> Result<Vec<Kernel>> {
         let session = &self.config.session;
-        kernels::check(&session.kernels)?;
-        let task = self.output.task("kernels");
-        let progress = |what: &str| task.notice(what);
-        let open = |wanted| {
-            let kernel = Kernel::open(wanted, session.dialect, &progress)?;
+        kernels::open_all(&session.kernels, self.output, |wanted, progress| {
+            let kernel = Kernel::open(wanted, session.dialect, progress)?;
             if self.config.deep {
                 diff::deep::check(kernel.dialect).map_err(|reason| {
                     anyhow!("kernel {} ({}): {reason}", kernel.name, kernel.image.release)
                 })?;
             }
             Ok(kernel)
-        };
-        session.kernels.iter().map(open).collect()
+        })
     }
 
     /// Compares captures, those of one kernel under one heading.
@@ -455,7 +414,7 @@ impl Run<'_> {
             match &self.ended_by {
                 None => self.ended_by = Some(error),
                 // One decides what the run ends with; none is kept back.
-                Some(_) => verdict::complain(&error),
+                Some(_) => output::complain(&error),
             }
         }
         Ok(())

@@ -1,6 +1,5 @@
 //! Exit statuses, the same for every subcommand.
 
-use livediff::{diff::Status, report::Totals};
 use std::process::ExitCode;
 
 /// How the program ends.
@@ -19,12 +18,16 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// The exit of a comparison: `complete` if nothing kept it from its end, `strict` if every program must have
-    /// been compared. A run that compared nothing is never clean.
-    pub(crate) fn of(totals: &Totals, complete: bool, strict: bool) -> Exit {
-        if totals.count(Status::Mismatch) > 0 {
+    /// The exit of a comparison, from how many programs differ, were compared, and were not: `complete` if nothing kept
+    /// it from its end, `strict` if every program must have been compared. A run that compared nothing is never clean.
+    pub(crate) fn of(
+        (differing, compared, not_compared): (usize, usize, usize),
+        complete: bool,
+        strict: bool,
+    ) -> Exit {
+        if differing > 0 {
             Exit::Discrepancy
-        } else if !complete || totals.compared() == 0 || strict && totals.not_compared() > 0 {
+        } else if !complete || compared == 0 || strict && not_compared > 0 {
             Exit::Error
         } else {
             Exit::Clean
@@ -54,19 +57,19 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use livediff::report::Row;
-
-    fn totals(statuses: &[Status]) -> Totals {
-        let mut totals = Totals::default();
-        for status in statuses {
-            totals.add(&Row::not_loaded("a.o", "p", *status, ""));
-        }
-        totals
-    }
+    use livediff::{
+        diff::Status,
+        report::{KernelRun, Report, Row},
+    };
 
     #[test]
     fn statuses_decide() {
-        let of = |statuses: &[Status], complete, strict| Exit::of(&totals(statuses), complete, strict);
+        let of = |statuses: &[Status], complete: bool, strict| {
+            let rows = statuses.iter().map(|status| Row::not_loaded("a.o", "p", *status, "")).collect();
+            let incomplete = (!complete).then(|| "why".to_owned());
+            let kernels = vec![KernelRun { rows, ..KernelRun::default() }];
+            crate::cli::verdict::exit(&Report { kernels, incomplete, ..Report::default() }, strict)
+        };
         use Status::{Crashed, Match, Mismatch, NotLoadable, RejectedEarly, Timeout};
         assert_eq!(of(&[Match], true, true), Exit::Clean);
         assert_eq!(of(&[Match], false, false), Exit::Error);

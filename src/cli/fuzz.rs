@@ -7,7 +7,7 @@ use super::{
     inputs::ObjectFile,
     interrupt,
     kernels::{self, Kernel, Wanted},
-    output::{self, Output, Task, tell},
+    output::{self, Output, Task},
     reduce::{
         self,
         finding::{Finding, Found, Kind},
@@ -126,15 +126,19 @@ pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
     tally.tell(&output);
     let all_kept = fuzz.keep(&tally);
     if cancel.is_cancelled() {
-        tell("interrupted: the totals are those of the part that was done");
+        verdict::tell_interrupted(true);
     } else if let Err(error) = ended {
         if tally.found.is_empty() {
             return Err(error);
         }
-        tell(format_args!("error: {}", printable_lines(&format!("{error:#}"))));
+        output::complain(&error);
     }
     match (tally.found.len(), tally.compared) {
         (1.., _) => Ok(Exit::Discrepancy),
+        (0, 0) if cancel.is_cancelled() => Ok(Exit::Error),
+        (0, 0) if tally.programs == 0 => {
+            bail!("nothing was compared: the time (--time) was over before the first programs were answered")
+        }
         (0, 0) => bail!("nothing was compared: no program came as far as the liveness analysis"),
         (0, _) if cancel.is_cancelled() || !all_kept => Ok(Exit::Error),
         (0, _) => Ok(Exit::Clean),
@@ -246,7 +250,7 @@ impl Fuzz<'_> {
     /// Shows what was found, or reduces and writes it. What cannot be written is told and keeps nothing else from being
     /// written; returns whether all was.
     fn keep(&self, tally: &Tally) -> bool {
-        let told = |kept: Result<()>| kept.map_err(|error| verdict::complain(&error)).is_ok();
+        let told = |kept: Result<()>| kept.map_err(|error| output::complain(&error)).is_ok();
         let Some(folder) = &self.flags.output else {
             let mut shown: Vec<Kind> = Vec::new();
             for Discrepancy { number, found, .. } in &tally.found {

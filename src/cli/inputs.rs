@@ -1,6 +1,7 @@
 //! What the paths on the command line stand for: objects, captures, and files that are neither.
 
 use anyhow::{Context, Result, bail};
+use livediff::report::terminal::{counted, printable};
 use livediff_capture::file;
 use std::{
     collections::BTreeSet,
@@ -10,6 +11,8 @@ use std::{
     sync::Arc,
 };
 
+/// Where programs are looked for if no path is given.
+const CORPUS: &str = "corpus";
 /// Most bytes of an object that is read; the largest of the kernel's own tests has a few million.
 const MAX_OBJECT: u64 = 256 << 20;
 /// What a capture begins with.
@@ -36,11 +39,43 @@ pub(crate) struct Inputs {
     /// Captures that lie in the folders that were named.
     pub(crate) found_captures: Vec<PathBuf>,
     /// Files in folders that are called `*.o` and are no BPF objects, and why.
-    pub(crate) strangers: Vec<(String, String)>,
+    strangers: Vec<(String, String)>,
     seen: BTreeSet<PathBuf>,
 }
 
+/// The paths that are looked at where none is given: the corpus, if it is there. Else an error that says what is `missing`.
+pub(crate) fn corpus(missing: &str) -> Result<Vec<PathBuf>> {
+    if !Path::new(CORPUS).is_dir() {
+        bail!("{missing}, and there is no folder {CORPUS}/ here; name objects, captures or folders");
+    }
+    Ok(vec![PathBuf::from(CORPUS)])
+}
+
 impl Inputs {
+    /// What was found and passed over because it is no BPF object, ` (ignored: ...)`, or nothing.
+    pub(crate) fn ignored(&self) -> String {
+        match self.strangers.as_slice() {
+            [] => String::new(),
+            all @ [(name, reason), ..] => {
+                let name = printable(name);
+                format!(" (ignored: {} *.o, such as {name}: {reason})", counted(all.len(), "file"))
+            }
+        }
+    }
+
+    /// The same as a line for people, where there is something to say.
+    pub(crate) fn not_looked_at(&self) -> Option<String> {
+        (!self.strangers.is_empty()).then(|| format!("Not looked at{}.", self.ignored()))
+    }
+
+    /// An error if a capture was named, for what takes none.
+    pub(crate) fn refuse_captures(&self, instead: &str) -> Result<()> {
+        match self.captures.as_slice() {
+            [] => Ok(()),
+            [first, ..] => bail!("{}: a capture; {instead}", first.display()),
+        }
+    }
+
     /// Looks at every path. A file that was named and is neither object nor capture is an error.
     pub(crate) fn collect(paths: &[PathBuf]) -> Result<Inputs> {
         let mut inputs = Inputs::default();
@@ -67,7 +102,7 @@ impl Inputs {
         match check(&bytes) {
             Ok(()) => self.objects.push(ObjectFile { name: name(path), bytes: bytes.into() }),
             Err(Fault::Stranger(reason)) => bail!(
-                "{}: {reason}; `diff` takes BPF objects (clang -target bpf -c), captures, and folders of them",
+                "{}: {reason}; livediff takes BPF objects (clang -target bpf -c), captures, and folders of them",
                 path.display()
             ),
             Err(Fault::Broken(reason)) => {
@@ -114,7 +149,8 @@ fn name(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+/// The bytes of an object.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(MAX_OBJECT + 1).read_to_end(&mut bytes))

@@ -2,7 +2,7 @@
 
 use super::{
     interrupt,
-    output::tell,
+    output::{Output, tell},
     targets::{self, Target, Targets},
 };
 use anyhow::{Context, Result, bail};
@@ -155,6 +155,18 @@ pub(crate) fn check(wanted: &[Wanted]) -> Result<()> {
         run::check_qemu()?;
     }
     Ok(())
+}
+
+/// Opens the kernels that are to be run, each with `open`, which is also given whom to tell what takes time: all of them
+/// before anything is run, since a name that is wrong should not end a run that has gone on for long.
+pub(crate) fn open_all(
+    wanted: &[Wanted],
+    output: &Output,
+    open: impl Fn(&Wanted, &dyn Fn(&str)) -> Result<Kernel>,
+) -> Result<Vec<Kernel>> {
+    check(wanted)?;
+    let task = output.task("kernels");
+    wanted.iter().map(|wanted| open(wanted, &|what| task.notice(what))).collect()
 }
 
 /// The cache of kernels, whose fetching a signal ends.

@@ -2,11 +2,11 @@
 
 use super::{
     exit::Exit,
-    output::Output,
+    output::{self, Output},
     sources::Sources,
     verdict::{self, ReportFlags},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use livediff::{
     diff::Status,
@@ -58,9 +58,9 @@ pub(crate) fn run(flags: MergeFlags) -> Result<Exit> {
     let exit = verdict::exit(&merged, flags.strict);
     verdict::tell_github(&merged, exit, &output);
     if let Some(why) = &merged.incomplete {
-        verdict::complain(&anyhow::anyhow!("not every program had its turn: {why}"));
+        output::complain(&anyhow::anyhow!("not every program had its turn: {why}"));
     } else if totals.compared() == 0 {
-        bail!("nothing was compared, in any part");
+        return Err(verdict::nothing_compared(verdict::reasons(&merged.kernels)));
     }
     verdict::explain(&merged, flags.strict);
     Ok(exit)

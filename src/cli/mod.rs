@@ -28,9 +28,11 @@ mod targets;
 mod verdict;
 mod words;
 
+use anyhow::{Result, anyhow};
 use clap::Parser;
 use exit::Exit;
 use flags::{Command, Flags};
+use livediff::guard::guarded;
 use std::process::ExitCode;
 
 /// Parses the command line, does what it says, and turns the outcome into an exit status.
@@ -41,10 +43,10 @@ pub(crate) fn main() -> ExitCode {
         _ => (Exit::Error, Exit::Error),
     };
     if let Err(error) = interrupt::watch(interrupted.status()) {
-        say_error(&error);
+        output::complain(&error);
         return interrupted.into();
     }
-    let outcome = match command {
+    let exit = ended(|| match command {
         Command::Analyze(flags) => analyze::run(flags),
         Command::Diff(flags) => diff::run(flags),
         Command::Compare(flags) => compare::run(flags),
@@ -60,17 +62,28 @@ pub(crate) fn main() -> ExitCode {
         Command::Schema(flags) => generate::schema(flags),
         Command::Completions(flags) => generate::completions(flags),
         Command::Man(flags) => generate::man(flags),
-    };
-    let exit = outcome.unwrap_or_else(|error| {
-        say_error(&error);
-        Exit::Error
     });
     output::judge(exit, unsaid).into()
 }
 
-/// Says what went wrong.
-fn say_error(error: &anyhow::Error) {
-    let label = anstyle::AnsiColor::Red.on_default().bold();
-    let text = livediff::report::terminal::printable_lines(&format!("{error:#}"));
-    output::tell(format_args!("{label}error{label:#}: {text}"));
+/// How the work ends. An error is told, and so is a defect of this program, of which scripts know nothing but that nothing
+/// was decided.
+fn ended(work: impl FnOnce() -> Result<Exit>) -> Exit {
+    let broke_down = |cause| Err(anyhow!("livediff broke down, which is a defect of it: {cause}"));
+    guarded(work).unwrap_or_else(broke_down).unwrap_or_else(|error| {
+        output::complain(&error);
+        Exit::Error
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_goes_wrong_decides_nothing() {
+        assert_eq!(ended(|| Ok(Exit::Discrepancy)), Exit::Discrepancy);
+        assert_eq!(ended(|| Err(anyhow!("no such file"))), Exit::Error);
+        assert_eq!(ended(|| panic!("the test breaks down here")), Exit::Error);
+    }
 }

@@ -4,8 +4,9 @@
 use super::{exit::Exit, interrupt};
 use anyhow::{Context, Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use livediff::report::terminal::printable;
+use livediff::report::terminal::{printable, printable_lines};
 use std::{
+    collections::BTreeSet,
     fmt::Display,
     fs,
     io::{self, Write},
@@ -67,6 +68,25 @@ impl Output {
 /// Says something on standard error. Where that is closed or full, nobody can be told, and the exit status has to do.
 pub(crate) fn tell(text: impl Display) {
     let _ = anstream::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Says what went wrong.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let label = anstyle::AnsiColor::Red.on_default().bold();
+    tell(format_args!("{label}error{label:#}: {}", printable_lines(&with_causes(error))));
+}
+
+/// An error with its causes, but for those that it names itself.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(|cause| cause.to_string()).filter(|cause| !cause.is_empty()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Whether the locale is one in which signs beyond ASCII can be shown.
@@ -178,13 +198,25 @@ pub(crate) fn check_reports(reports: &[(&str, &Option<PathBuf>)]) -> Result<bool
         let (last, rest) = flags.split_last().unwrap_or((&"", &[]));
         bail!("only one of {} and {last} can go to standard output", rest.join(", "));
     }
-    for file in named() {
-        let folder = folder_of(file);
-        if !folder.is_dir() {
-            bail!("{}: there is no folder {} to write the report to", file.display(), folder.display());
+    let mut seen = BTreeSet::new();
+    for file in named().filter(|file| *file != Path::new("-")) {
+        if file.is_dir() {
+            bail!("{}: a folder, and the report is a file", file.display());
+        }
+        if !is_special(file) {
+            check_folder_of(file)?;
+            if !seen.insert(file) {
+                bail!("{}: two reports cannot be written to one file", file.display());
+            }
         }
     }
     Ok(on_stdout > 0)
+}
+
+/// A device, a pipe, or a name of something that is open (`/dev/stdout`): it is written to and never replaced.
+fn is_special(path: &Path) -> bool {
+    let open = path.is_symlink() && ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder));
+    open || path.metadata().is_ok_and(|metadata| !metadata.is_file())
 }
 
 /// Writes a machine's report to a file, which appears whole or not at all, or to standard output for `-`.
@@ -194,12 +226,13 @@ pub(crate) fn write_report(path: &Path, write: impl FnOnce(&mut dyn Write) -> io
         let mut out = io::BufWriter::new(io::stdout().lock());
         return write(&mut out).and_then(|()| out.flush()).with_context(failed);
     }
-    // A device or a pipe is written to, not replaced.
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        let mut out = fs::OpenOptions::new().write(true).open(path).with_context(failed)?;
+    if is_special(path) {
+        let mut out = fs::OpenOptions::new().append(true).open(path).with_context(failed)?;
         return write(&mut out).with_context(failed);
     }
-    let folder = folder_of(path);
+    // A link stays one: what it leads to is replaced.
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = folder_of(&place);
     let _writing = interrupt::writing();
     let mut builder = tempfile::Builder::new();
     use std::os::unix::fs::PermissionsExt;
@@ -208,7 +241,7 @@ pub(crate) fn write_report(path: &Path, write: impl FnOnce(&mut dyn Write) -> io
     let mut out = io::BufWriter::new(file.as_file_mut());
     write(&mut out).and_then(|()| out.flush()).with_context(failed)?;
     drop(out);
-    file.persist(path).map_err(|error| error.error).with_context(failed)?;
+    file.persist(&place).map_err(|error| error.error).with_context(failed)?;
     Ok(())
 }
 
@@ -220,12 +253,24 @@ pub(crate) fn all_written(
 ) -> Result<()> {
     let mut failures = reports.into_iter().filter_map(Result::err);
     let first = if discrepancy_found { None } else { failures.next() };
-    failures.for_each(|error| super::verdict::complain(&error));
+    failures.for_each(|error| complain(&error));
     first.map_or(Ok(()), Err)
 }
 
+/// An error if the file could not be written: to be found out before the work, not after it.
+pub(crate) fn check_folder_of(file: &Path) -> Result<()> {
+    let folder = folder_of(file);
+    if !folder.is_dir() {
+        bail!("{}: there is no folder {} to write to", file.display(), folder.display());
+    }
+    // It has no name, so that nothing is left of it.
+    tempfile::tempfile_in(folder).map(drop).with_context(|| {
+        format!("{}: no file can be written to the folder {}", file.display(), folder.display())
+    })
+}
+
 /// The folder that a file is in.
-pub(crate) fn folder_of(path: &Path) -> &Path {
+fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -235,6 +280,38 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As root, `--json /dev/stdout > file` would put a file into the place of `/dev/stdout`.
+    #[test]
+    fn what_is_open_is_written_to_and_a_link_stays_one() {
+        use std::os::{fd::AsRawFd, unix::fs::symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        let mut open = fs::File::create(&file).unwrap();
+        open.write_all(b"words\n").unwrap();
+        let write = |path: &Path| write_report(path, |out| out.write_all(b"report\n"));
+        let name = PathBuf::from(format!("/dev/fd/{}", open.as_raw_fd()));
+        assert!(is_special(&name) && is_special(Path::new("/dev/null")) && !is_special(&file));
+        write(&name).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "words\nreport\n");
+
+        symlink("file", &link).unwrap();
+        write(&link).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "report\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "something is left");
+    }
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let told = |error: Result<()>| with_causes(&error.unwrap_err());
+        let twice: Result<()> = livediff::report::from_json(b"x").map(drop).context("a.json");
+        let text = told(twice);
+        assert!(text.starts_with("a.json: it is no report of"), "{text}");
+        assert_eq!(text.matches("expected value").count(), 1, "{text}");
+        let missing = fs::read("/no/such/file").map(drop).context("inner").context("outer");
+        assert_eq!(told(missing), "outer: inner: No such file or directory (os error 2)");
+    }
 
     #[test]
     fn what_could_not_be_said_is_no_success_and_for_git_no_judgement() {

@@ -5,10 +5,10 @@ use super::{
     flags::RecordFlags,
     inputs::Inputs,
     kernels::{self, Kernel, Wanted},
-    output::{Output, tell},
-    session::{Finished, Go, Ran, Session},
+    output::{self, Output, tell},
+    session::{Finished, Ran, Session},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use livediff::{
     diff::Status,
     report::{
@@ -38,8 +38,9 @@ pub(crate) fn run(flags: RecordFlags) -> Result<Exit> {
     }
     let inputs = Inputs::collect(&flags.paths)?;
     if inputs.objects.is_empty() {
-        bail!("no BPF object in the given paths: nothing to record");
+        bail!("no BPF object in the given paths{}: nothing to record", inputs.ignored());
     }
+    inputs.refuse_captures("what is recorded are objects")?;
     session.deal(&inputs.objects, []);
     let output = Output::new(false);
     if let Some(share) = session.filter.share() {
@@ -48,52 +49,52 @@ pub(crate) fn run(flags: RecordFlags) -> Result<Exit> {
             bail!("nothing was recorded: {why}");
         }
     }
-    kernels::check(&session.kernels)?;
+    let open = |wanted: &Wanted, progress: &dyn Fn(&str)| Kernel::open(wanted, session.dialect, progress);
+    let kernels = kernels::open_all(&session.kernels, &output, open)?;
     std::fs::create_dir_all(&flags.output).with_context(|| format!("{}", flags.output.display()))?;
-
-    let kernels: Vec<Kernel> = {
-        let task = output.task("kernels");
-        let progress = |what: &str| task.notice(what);
-        let open = |wanted| Kernel::open(wanted, session.dialect, &progress);
-        session.kernels.iter().map(open).collect::<Result<_>>()?
-    };
     let files = Files::new(flags.output.clone(), flags.together);
     let recorder = Recorder { session: &session, inputs: &inputs, output: &output, files: &files };
-    let finished = session.each_kernel(&kernels, &|kernel, options| {
-        let done = recorder.one_kernel(kernel, options);
-        let go = matches!(&done, Ok(done) if done.ran.ended_by.is_none());
-        (done, if go { Go::On } else { Go::Stop })
-    });
+    let turns = session.each_kernel(&kernels, &|kernel, options| recorder.one_kernel(kernel, options));
 
-    let mut clean = inputs.broken.is_empty();
-    let mut ended_by = None;
+    // What keeps the run from being a success.
+    let mut lacks = Vec::new();
+    let interrupted = session.cancel.is_cancelled();
+    if interrupted {
+        tell("interrupted: the captures are those of the part that was done");
+    } else if turns.ended_by.is_none() {
+        lacks.extend(turns.incomplete.iter().map(|why| format!("not every program had its turn: {why}")));
+    }
+    if !inputs.broken.is_empty() {
+        lacks.push(format!("{} not recorded, see above", counted(inputs.broken.len(), "object")));
+    }
+    if let Some(text) = inputs.not_looked_at() {
+        output.line(&text);
+    }
     for (name, reason) in &inputs.broken {
         output.line(&format!("not recorded: {}: {}", printable(name), printable(reason)));
     }
-    for (kernel, done) in kernels.iter().zip(finished) {
-        let Some(done) = done else {
-            clean = false;
-            output.line(&format!("[{}] not begun", printable(&kernel.name)));
+    for (kernel, done) in kernels.iter().zip(turns.done) {
+        let name = printable(&kernel.name);
+        let Some(Done { recorded, failed, unwritten }) = done else {
+            output.line(&format!("[{name}] nothing was recorded"));
             continue;
         };
-        let Done { ran, recorded, unwritten } = done?;
-        clean &= ran.is_complete() && recorded > 0 && unwritten == 0;
         if unwritten > 0 {
-            let name = printable(&kernel.name);
             let what = counted(unwritten, "capture");
             let folder = flags.output.display();
-            tell(format_args!("error: kernel {name}: {what} could not be written to {folder}, see above"));
-        }
-        if let Some(error) = ran.ended_by {
-            let error = anyhow::Error::new(error);
-            ended_by.get_or_insert(
-                error.context(format!("kernel {}: the run ended after {recorded} captures", kernel.name)),
-            );
+            lacks.push(format!("kernel {name}: {what} could not be written to {folder}, see above"));
+        } else if recorded == 0 {
+            let why = if failed > 0 { "see above" } else { session.filter.no_program() };
+            lacks.push(format!("kernel {name}: nothing was recorded, {why}"));
         }
     }
-    match ended_by {
+    for lack in &lacks {
+        output::complain(&anyhow!("{lack}"));
+    }
+    match turns.ended_by {
         Some(error) => Err(error),
-        None => Ok(if clean { Exit::Clean } else { Exit::Error }),
+        None if lacks.is_empty() && !interrupted => Ok(Exit::Clean),
+        None => Ok(Exit::Error),
     }
 }
 
@@ -107,15 +108,16 @@ struct Recorder<'r> {
 
 /// What became of a kernel.
 struct Done {
-    ran: Ran,
     /// Captures written.
     recorded: usize,
+    /// Programs and objects of which there is no capture.
+    failed: usize,
     /// Captures that could not be written, and older ones that could not be removed.
     unwritten: usize,
 }
 
 impl Recorder<'_> {
-    fn one_kernel(&self, kernel: &Kernel, options: &run::Options) -> Result<Done> {
+    fn one_kernel(&self, kernel: &Kernel, options: &run::Options) -> Result<(Done, Ran)> {
         let task = self.output.task(&format!("Linux {}", kernel.image.release));
         let mut recorded = 0;
         // Programs and objects of which there is no capture, and why.
@@ -153,7 +155,7 @@ impl Recorder<'_> {
             self.files.folder.display(),
             counted(failures.len(), "program"),
         ));
-        Ok(Done { ran, recorded, unwritten })
+        Ok((Done { recorded, failed: failures.len(), unwritten }, ran))
     }
 
     fn write(&self, finished: Finished, kernel: &Kernel) -> Result<(), Failure> {

@@ -115,29 +115,28 @@ impl Session {
     }
 
     /// Does `work` for each of `kernels`, for several at a time where the machine has processors and memory for their
-    /// guests. What it returns comes in the order of the kernels; nothing stands for those that were not begun because
-    /// the run was cancelled or because `work` said that it is not worth going on.
+    /// guests. What ends one of them before its time would end those that follow too, and they are not begun.
     pub(crate) fn each_kernel<T: Send>(
         &self,
         kernels: &[Kernel],
-        work: &(dyn Fn(&Kernel, &run::Options) -> (T, Go) + Sync),
-    ) -> Vec<Option<T>> {
+        work: &(dyn Fn(&Kernel, &run::Options) -> Turn<T> + Sync),
+    ) -> Turns<T> {
         let guests = guests_at_a_time(kernels.len(), self.processors, free_memory_mib());
         let mut options = self.options.clone();
         if guests > 1 {
             limit_vcpus(&mut options, self.processors / guests);
         }
         let next = AtomicUsize::new(0);
-        let done: Vec<Mutex<Option<T>>> = kernels.iter().map(|_| Mutex::new(None)).collect();
+        let done: Vec<Mutex<Option<Turn<T>>>> = kernels.iter().map(|_| Mutex::new(None)).collect();
         let worker = || {
             while !self.cancel.is_cancelled() {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let (Some(kernel), Some(place)) = (kernels.get(at), done.get(at)) else { break };
-                let (result, go) = work(kernel, &kernel.options(&options));
-                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-                if go == Go::Stop {
+                let result = work(kernel, &kernel.options(&options));
+                if !matches!(&result, Ok((_, ran)) if ran.ended_by.is_none()) {
                     next.store(kernels.len(), Ordering::Relaxed);
                 }
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             }
         };
         thread::scope(|threads| {
@@ -146,7 +145,8 @@ impl Session {
             }
             worker();
         });
-        done.into_iter().map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+        let done = done.into_iter().map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Turns::of(kernels.iter().map(|kernel| kernel.name.as_str()).zip(done))
     }
 
     /// Runs the wanted programs of `objects` in `kernel`. `work` is called on any thread, once for each program,
@@ -311,15 +311,6 @@ pub(crate) fn limit_threads(flags: &GuestFlags) -> Result<()> {
 /// Bytes of what guests told that may wait for being worked on.
 const WAITING_LIMIT: usize = 256 << 20;
 
-/// Whether the kernels that follow are worth a try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Go {
-    /// Yes.
-    On,
-    /// No: what ended this one would end them too.
-    Stop,
-}
-
 /// Fewest processors for a guest when several run at a time: with one alone, the guest would wait for itself.
 const PROCESSORS_PER_GUEST: usize = 2;
 
@@ -394,10 +385,50 @@ pub(crate) struct Ran {
     pub(crate) missing: usize,
 }
 
-impl Ran {
-    /// Every program had its turn.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.ended_by.is_none() && self.missing == 0
+/// What came of one kernel, and how its run went.
+pub(crate) type Turn<T> = Result<(T, Ran)>;
+
+/// How the runs of several kernels went.
+#[derive(Debug)]
+pub(crate) struct Turns<T> {
+    /// What came of each, in the order of the kernels; nothing for one that had no turn.
+    pub(crate) done: Vec<Option<T>>,
+    /// What ended one before its time, of several the first. A signal is no such thing.
+    pub(crate) ended_by: Option<anyhow::Error>,
+    /// Why not every program had its turn, by kernel; empty if every one had.
+    pub(crate) incomplete: Vec<String>,
+}
+
+impl<T> Turns<T> {
+    /// From the name of each kernel, and how its run went if it was begun.
+    fn of<'k>(runs: impl Iterator<Item = (&'k str, Option<Turn<T>>)>) -> Turns<T> {
+        let mut turns = Turns { done: Vec::new(), ended_by: None, incomplete: Vec::new() };
+        for (name, run) in runs {
+            let named = || format!("kernel {name}");
+            let (done, error) = match run {
+                None => {
+                    turns.incomplete.push(format!("{}: not begun", named()));
+                    (None, None)
+                }
+                Some(Err(error)) => (None, Some(error.context(named()))),
+                Some(Ok((done, ran))) => {
+                    let why = match (&ran.ended_by, ran.missing) {
+                        (Some(RunError::Cancelled), _) => Some("the run was interrupted"),
+                        (None, 1..) => Some("the guest did not report on every program"),
+                        (Some(_), _) | (None, 0) => None,
+                    };
+                    turns.incomplete.extend(why.map(|why| format!("{}: {why}", named())));
+                    let error = ran.ended_by.filter(|error| !matches!(error, RunError::Cancelled));
+                    (Some(done), error.map(|error| anyhow::Error::new(error).context(named())))
+                }
+            };
+            turns.done.push(done);
+            if let Some(error) = error {
+                turns.incomplete.push(format!("{error:#}"));
+                turns.ended_by.get_or_insert(error);
+            }
+        }
+        turns
     }
 }
 
@@ -465,6 +496,14 @@ impl Filter {
         self.glob.as_ref().is_none_or(|glob| glob.is_match(qualified(object, program)))
     }
 
+    /// In words that there is no program to work on.
+    pub(crate) fn no_program(&self) -> &'static str {
+        match self.glob {
+            Some(_) => "no program matches --filter",
+            None => "there is no program in what was given",
+        }
+    }
+
     /// The part of `--shard`.
     pub(crate) fn share(&self) -> Option<&Share> {
         self.share.as_ref()
@@ -518,6 +557,34 @@ mod tests {
         assert_eq!(guests_at_a_time(3, 64, 7_000), 2);
         assert_eq!(guests_at_a_time(3, 64, 0), 1);
         assert_eq!(guests_at_a_time(1, 1, 0), 1);
+    }
+
+    #[test]
+    fn what_kept_a_kernel_from_its_end_is_told_and_loses_nothing_of_the_others() {
+        let ran = |ended_by, missing| Ran { ended_by, missing, ..Ran::default() };
+        let turns = |runs: Vec<Option<Result<(u32, Ran)>>>| Turns::of(["a", "b", "c"].into_iter().zip(runs));
+        let whole = |value| Some(Ok((value, ran(None, 0))));
+        let all = turns(vec![whole(1), whole(2), whole(3)]);
+        assert_eq!((all.done, all.incomplete), (vec![Some(1), Some(2), Some(3)], Vec::new()));
+        assert!(all.ended_by.is_none());
+
+        let some = turns(vec![Some(Ok((1, ran(None, 1)))), Some(Err(anyhow::anyhow!("no types"))), None]);
+        assert_eq!(some.done, [Some(1), None, None]);
+        assert_eq!(
+            some.incomplete,
+            [
+                "kernel a: the guest did not report on every program",
+                "kernel b: no types",
+                "kernel c: not begun"
+            ]
+        );
+        assert_eq!(format!("{:#}", some.ended_by.unwrap()), "kernel b: no types");
+
+        // A signal is nobody's fault, and leaves nothing whole.
+        let some = turns(vec![whole(1), Some(Ok((2, ran(Some(RunError::Cancelled), 7)))), None]);
+        assert_eq!(some.done, [Some(1), Some(2), None]);
+        assert_eq!(some.incomplete, ["kernel b: the run was interrupted", "kernel c: not begun"]);
+        assert!(some.ended_by.is_none());
     }
 
     #[test]

@@ -8,10 +8,11 @@ use super::{
     analyze,
     exit::Exit,
     flags::LiveFlags,
-    inputs::{Inputs, ObjectFile},
+    inputs::{self, Inputs, ObjectFile},
     kernels::{self, Kernel},
     output::{self, Output},
-    session::{Finished, Go, Session},
+    session::{Finished, Ran, Session},
+    verdict,
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -26,13 +27,12 @@ use livediff::{
 use livediff_capture::{Capture, file};
 use livediff_harness::run;
 use rayon::prelude::*;
-use std::{
-    path::{Path, PathBuf},
-    sync::Mutex,
-};
+use std::{path::PathBuf, sync::Mutex};
 use tell::Report;
 
 #[derive(Debug, Args)]
+// It has no parts.
+#[command(mut_arg("shard", |flag| flag.hide(true)), mut_arg("costs", |flag| flag.hide(true)))]
 #[command(after_help = "\
 Without --kernel nothing is booted: objects are opened as `analyze` does it, captures are taken as recorded, and the \
 analysis is the model's, which `diff` holds against the kernel's.
@@ -80,8 +80,6 @@ pub(crate) struct SoundnessFlags {
 
 /// The dialect of a program that no kernel stands for.
 const DIALECT: Dialect = Dialect::V7_2;
-/// Where programs are looked for if no path is given.
-const CORPUS: &str = "corpus";
 /// Findings of one program that are kept.
 const FINDINGS: usize = 16;
 /// One in so many random programs is left as it is made; the others are tamed.
@@ -93,16 +91,13 @@ const BATCH: u64 = 512;
 const PACK: u64 = 48;
 
 /// Does what the subcommand says.
-pub(crate) fn run(flags: SoundnessFlags) -> Result<Exit> {
-    if flags.live.shard.shard.is_some() || flags.live.shard.costs.is_some() {
-        bail!("--shard: findings of parts cannot be put together");
-    }
+pub(crate) fn run(mut flags: SoundnessFlags) -> Result<Exit> {
+    flags.live.shard.refuse("soundness")?;
     let to_stdout = output::check_reports(&[("--json", &flags.json)])?;
     let session = Session::new(&flags.live)?;
     let paths = match &flags.objects {
         paths if !paths.is_empty() || flags.random.is_some() => paths.clone(),
-        _ if Path::new(CORPUS).is_dir() => vec![PathBuf::from(CORPUS)],
-        _ => bail!("no PATH given, no --random, and there is no folder {CORPUS}/ here"),
+        _ => inputs::corpus("no PATH given, no --random")?,
     };
     let inputs = Inputs::collect(&paths)?;
     if let Some(folder) = &flags.output {
@@ -110,6 +105,9 @@ pub(crate) fn run(flags: SoundnessFlags) -> Result<Exit> {
     }
     let limits = Limits { seed: flags.seed, paths: flags.paths, steps: flags.steps, findings: FINDINGS };
     let output = Output::new(to_stdout);
+    if let Some(text) = inputs.not_looked_at() {
+        output.line(&text);
+    }
     let mut run = Run {
         flags: &flags,
         session: &session,
@@ -129,7 +127,7 @@ pub(crate) fn run(flags: SoundnessFlags) -> Result<Exit> {
     // What failed must not hide what was found.
     output::all_written(worked.into_iter().chain(failures).map(Err).chain(written), found)?;
     if session.cancel.is_cancelled() {
-        anstream::eprintln!("interrupted: the totals are those of the part that was done");
+        verdict::tell_interrupted(true);
     }
     match (report.findings(), report.checked()) {
         (1.., _) => Ok(Exit::Discrepancy),
@@ -166,7 +164,7 @@ impl Run<'_> {
                 bail!("--kernel says which kernel to boot, and --filter leaves no program for it");
             }
         }
-        for (object, reason) in broken {
+        for (object, reason) in broken.iter().filter(|(object, _)| self.session.filter.wants(object, "")) {
             self.add(Judged::not_decided(object.clone(), String::new(), None, reason.clone()));
         }
         let replayed = match self.flags.replay || objects.is_empty() {
@@ -310,44 +308,24 @@ impl Run<'_> {
 
     /// Objects, and random programs, in kernels.
     fn in_kernels(&self, objects: &[ObjectFile]) -> Result<()> {
-        kernels::check(&self.session.kernels)?;
-        let kernels: Vec<Kernel> = {
-            let task = self.output.task("kernels");
-            let progress = |what: &str| task.notice(what);
-            let open = |wanted| {
-                let kernel = Kernel::open(wanted, None, &progress);
-                match (kernel, self.session.dialect) {
-                    (Ok(kernel), Some(_)) if observes(kernel.dialect) => Ok(kernel),
-                    (_, Some(dialect)) => Kernel::open(wanted, Some(dialect), &progress),
-                    (kernel, None) => kernel,
-                }
-            };
-            self.session.kernels.iter().map(open).collect::<Result<_>>()?
-        };
-        let finished = self.session.each_kernel(&kernels, &|kernel, options| {
-            let done = self.in_kernel(kernel, options, objects);
-            let go = matches!(&done, Ok(true));
-            (done, if go { Go::On } else { Go::Stop })
-        });
-        for (kernel, done) in kernels.iter().zip(finished) {
-            match done {
-                Some(Ok(true)) => {}
-                Some(Ok(false)) => {
-                    self.incomplete(format!("kernel {}: not every program had its turn", kernel.name))
-                }
-                Some(Err(error)) => self.incomplete(format!("kernel {}: {error:#}", kernel.name)),
-                None => self.incomplete(format!("kernel {}: not begun", kernel.name)),
+        let kernels = kernels::open_all(&self.session.kernels, self.output, |wanted, progress| {
+            let kernel = Kernel::open(wanted, None, progress);
+            match (kernel, self.session.dialect) {
+                (Ok(kernel), Some(_)) if observes(kernel.dialect) => Ok(kernel),
+                (_, Some(dialect)) => Kernel::open(wanted, Some(dialect), progress),
+                (kernel, None) => kernel,
             }
-        }
+        })?;
+        let turns = self
+            .session
+            .each_kernel(&kernels, &|kernel, options| Ok(((), self.in_kernel(kernel, options, objects)?)));
+        let mut report = self.report.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        report.incomplete.extend(turns.incomplete);
         Ok(())
     }
 
-    fn incomplete(&self, reason: String) {
-        self.report.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).incomplete.push(reason);
-    }
-
-    /// Everything in one kernel, whose path walks are run to their end. False if not every program had its turn.
-    fn in_kernel(&self, kernel: &Kernel, options: &run::Options, objects: &[ObjectFile]) -> Result<bool> {
+    /// Everything in one kernel, whose path walks are run to their end.
+    fn in_kernel(&self, kernel: &Kernel, options: &run::Options, objects: &[ObjectFile]) -> Result<Ran> {
         let mut objects = objects.to_vec();
         objects.extend(self.random_objects(kernel)?);
         let observed = observes(kernel.dialect);
@@ -376,14 +354,8 @@ impl Run<'_> {
                 Err((_, reason)) => self.add(Judged::not_decided(object, program, kernel, reason)),
             }
         };
-        let ran = self
-            .session
-            .run(kernel, &objects, &options, (self.output, &task), &work, &mut |()| task.advance())?;
-        let complete = ran.is_complete();
-        match ran.ended_by {
-            Some(error) if !self.session.cancel.is_cancelled() => Err(error.into()),
-            _ => Ok(complete),
-        }
+        let session = self.session;
+        session.run(kernel, &objects, &options, (self.output, &task), &work, &mut |()| task.advance())
     }
 
     /// Random programs for a kernel, in objects.

@@ -1,16 +1,13 @@
 //! Lines of sources: of objects, read when the first program of one asks for them, and of what reports point at.
 
+use super::inputs;
 use livediff::loader::lines::{Line, Lines};
 use livediff_capture::Loaded;
 use std::{
     collections::HashMap,
-    fs::File,
-    io::Read,
+    path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
-
-/// Most bytes of an object that is read.
-const MAX_OBJECT: u64 = 256 << 20;
 
 /// Takes what it is asked for from any thread.
 #[derive(Debug, Default)]
@@ -61,11 +58,7 @@ impl Object {
 /// The lines of the object at a path. One that is not there, as that of a capture from elsewhere may be, has none; and
 /// lines that are not those of what was loaded are never shown.
 fn read(path: &str) -> Lines {
-    let bytes = || {
-        let file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|of| of.is_file()))?;
-        let mut bytes = Vec::new();
-        file.take(MAX_OBJECT).read_to_end(&mut bytes).ok()?;
-        Some(bytes)
-    };
-    bytes().and_then(|bytes| Lines::read(&bytes).ok()).unwrap_or_default()
+    let path = Path::new(path);
+    let bytes = path.is_file().then(|| inputs::read(path).ok()).flatten();
+    bytes.and_then(|bytes| Lines::read(&bytes).ok()).unwrap_or_default()
 }

@@ -5,16 +5,17 @@ use super::{
     output::{self, Output, tell},
     sources::Sources,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use livediff::{
     diff::Status,
     report::{
         self, KernelRun, Report, Totals, github, html, sarif,
-        terminal::{counted, printable, printable_lines},
+        terminal::{counted, printable},
     },
 };
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -105,14 +106,16 @@ pub(crate) fn tell_github(report: &Report, exit: Exit, output: &Output) {
     };
     if let Err(error) = write() {
         // The reports are written and the exit status is right: this is for looking at only.
-        complain(&error.context("the summary of the job cannot be written (GITHUB_STEP_SUMMARY)"));
+        output::complain(&error.context("the summary of the job cannot be written (GITHUB_STEP_SUMMARY)"));
     }
 }
 
 /// The exit status of a report. A kernel that nothing was compared in is not covered by another's programs.
 pub(crate) fn exit(report: &Report, strict: bool) -> Exit {
     let complete = report.incomplete.is_none() && bare(report).next().is_none();
-    Exit::of(&Totals::of(&report.kernels), complete, strict)
+    let totals = Totals::of(&report.kernels);
+    let counts = (totals.count(Status::Mismatch), totals.compared(), totals.not_compared());
+    Exit::of(counts, complete, strict)
 }
 
 /// Says on standard error what keeps a report from being clean, beside discrepancies and what made it incomplete.
@@ -130,6 +133,34 @@ pub(crate) fn explain(report: &Report, strict: bool) {
     }
 }
 
+/// Why nothing was compared: the reason of the only program, or of most of them; `programs` are their names, each with its
+/// reason, of which the first line is shown.
+pub(crate) fn nothing_compared(programs: impl IntoIterator<Item = (String, String)>) -> anyhow::Error {
+    let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, reason) in programs {
+        reasons.entry(reason.lines().next().unwrap_or_default().to_owned()).or_default().push(name);
+    }
+    let count: usize = reasons.values().map(Vec::len).sum();
+    let Some((reason, names)) = reasons.iter().max_by_key(|(_, names)| names.len()) else {
+        return anyhow!("nothing was compared: there is no program");
+    };
+    let name = names.first().map_or("", String::as_str);
+    match (count, names.len()) {
+        (1, _) => anyhow!("nothing was compared: {name}: {reason}"),
+        (_, all) if all == count => anyhow!("nothing was compared, in any of {count} programs: {reason}"),
+        (_, 1) => anyhow!("nothing was compared, in any of {count} programs, such as {name}: {reason}"),
+        (_, most) => anyhow!("nothing was compared, in any of {count} programs; in {most} of them: {reason}"),
+    }
+}
+
+/// The programs of a report that were not compared, for [`nothing_compared`].
+pub(crate) fn reasons(kernels: &[KernelRun]) -> impl Iterator<Item = (String, String)> {
+    kernels.iter().flat_map(|kernel| &kernel.rows).map(|row| {
+        let comparison = &row.comparison;
+        (row.name(), format!("{}: {}", comparison.status, comparison.reason.as_deref().unwrap_or_default()))
+    })
+}
+
 /// The kernels that were to be run and that nothing was compared in.
 fn bare(report: &Report) -> impl Iterator<Item = &KernelRun> {
     let run = report.kernels.iter().filter(|kernel| kernel.accel != REPLAY);
@@ -145,7 +176,23 @@ pub(crate) fn tell_interrupted(done: bool) {
     });
 }
 
-/// Says on standard error what kept a run from its end, where that does not decide the exit status.
-pub(crate) fn complain(error: &anyhow::Error) {
-    tell(format_args!("error: {}", printable_lines(&format!("{error:#}"))));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_most_is_told_where_nothing_was_compared() {
+        let told = |reasons: &[&str]| {
+            let programs =
+                reasons.iter().enumerate().map(|(at, reason)| (format!("p{at}"), (*reason).to_owned()));
+            nothing_compared(programs).to_string()
+        };
+        assert_eq!(told(&["cut\nand more"]), "nothing was compared: p0: cut");
+        assert_eq!(told(&["cut", "cut"]), "nothing was compared, in any of 2 programs: cut");
+        assert_eq!(
+            told(&["cut", "no", "no"]),
+            "nothing was compared, in any of 3 programs; in 2 of them: no"
+        );
+        assert_eq!(told(&["a", "b"]), "nothing was compared, in any of 2 programs, such as p1: b");
+    }
 }

@@ -403,7 +403,7 @@ fn a_guest_that_leaves_a_program_out_decides_nothing() {
     assert_eq!(place.statuses(), [pair("one", "match"), pair("two", "not_loadable")]);
     assert_eq!(place.json()["kernels"][0]["programs"][1]["reason"], why);
     assert_eq!(place.json()["incomplete"], "the guest did not report on every program");
-    place.run(&record).exits(2).says(why);
+    place.run(&record).exits(2).says(why).complains("the guest did not report on every program");
     assert_eq!(names_in(&captures), ["one.capture", "two.capture"]);
 
     // Only the other kernel's guest is honest.
@@ -524,6 +524,11 @@ fn reports_on_a_full_disk_are_errors() {
     assert!(fs::read_to_string(path.join("out.xml")).unwrap().contains("tests=\"1\""));
     put(path, &capture("two", Verdict::Accepted, 0, log_of(&section().text.replace("func#1", "func#7"))));
     diff(&full).exits(1).complains("the report cannot be written to /dev/full");
+    // Of an analysis likewise.
+    let object = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/stack/access.bpf.o");
+    let args = ["analyze", object, "--dialect", "7.2", "--html", "/dev/full", "--json", "analyzed.json"];
+    livediff(path, &args).exits(2).complains("the report cannot be written to /dev/full");
+    assert!(fs::read_to_string(path.join("analyzed.json")).unwrap().contains("\"version\": 1"));
     // Of a merge likewise.
     let merge = || livediff(path, &["merge", "part.json", "--json", "/dev/full"]);
     diff(&["--shard", "1/1", "--json", "part.json"]).exits(1);

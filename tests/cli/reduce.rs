@@ -18,6 +18,7 @@ fn what_cannot_be_reduced_exits_2_with_a_way_out() {
     run(&["args.bpf.o", "stack_args_and_constants", "-o", "args.bpf.c"])
         .complains("would overwrite the object");
     run(&["args.bpf.o", "stack_args_and_constants", "-o", "missing/x.bpf.c"]).complains("no folder missing");
+    run(&["args.bpf.o", "stack_args_and_constants", "-o", "/proc/x.bpf.c"]).complains("to the folder /proc");
     run(&["text.o", "x", "-o", "x.bpf.c"]).complains("no ELF file");
     run(&["missing.o", "x", "-o", "x.bpf.c"]).complains("missing.o");
     let kernels = ["--kernel", "7.1", "--kernel", "7.2", "--kernel", "7.3"];

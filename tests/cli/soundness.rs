@@ -82,7 +82,12 @@ fn what_decides_nothing_exits_2() {
     run(&[]).complains("no PATH given, no --random");
     run(&["--random", "1", "--dialect", "dynamic-7.0"]).complains("nothing was decided");
     run(&["--replay", UNSOUND]).complains("there is no capture");
-    run(&["--random", "1", "--shard", "1/2"]).complains("--shard");
+    run(&["--random", "1", "--shard", "1/2"]).complains("there is no --shard");
+    let help = livediff(folder.path(), &["soundness", "--help"]).exits(0);
+    assert!(!help.stdout.contains("--shard") && !help.stdout.contains("--costs"), "{}", help.stdout);
+    // Where every pod has a part's number, a part is not what is meant.
+    let args = ["soundness", "--random", "8", "--dialect", "7.2", "--json", "out.json"];
+    livediff_with(folder.path(), &args, &[("JOB_COMPLETION_INDEX", "0")]).exits(0);
     run(&[UNSOUND, "--filter", "none"]).complains("nothing was decided");
     // A kernel was asked for, and there is nothing for it.
     run(&[CAPTURES, "--kernel", "7.2"]).complains("nothing is booted");

@@ -164,21 +164,21 @@ fn section_of(object: &ObjectFile, program: &str) -> Result<String> {
 pub(crate) fn run(flags: ReduceFlags) -> Result<Exit> {
     let config = Config::new(flags)?;
     let output = Output::new(false);
-    kernels::check(&config.kernels)?;
-    let task = output.task("kernels");
-    let progress = |what: &str| task.notice(what);
-    let kernels: Vec<Kernel> = config
-        .kernels
-        .iter()
-        .map(|wanted| Kernel::open(wanted, config.dialect, &progress))
-        .collect::<Result<_>>()?;
+    let open = |wanted: &Wanted, progress: &dyn Fn(&str)| Kernel::open(wanted, config.dialect, progress);
+    let kernels = kernels::open_all(&config.kernels, &output, open)?;
     let btfs: Vec<Btf<'_>> = kernels
         .iter()
         .map(|kernel| {
             Btf::parse(&kernel.image.btf).with_context(|| format!("kernel {}: its BTF", kernel.name))
         })
         .collect::<Result<_>>()?;
-    let run = Run { config: &config, kernels: &kernels, btfs: &btfs, output: &output, task: &task };
+    let run = Run {
+        config: &config,
+        kernels: &kernels,
+        btfs: &btfs,
+        output: &output,
+        task: &output.task("reducing"),
+    };
     let Some(told) = run.search()? else { return Ok(Exit::Clean) };
     run.finish(&told)?;
     Ok(Exit::Discrepancy)

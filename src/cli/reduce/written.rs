@@ -35,10 +35,7 @@ impl Files {
         if stem.is_empty() {
             bail!("-o takes the name of a file, such as reduced.bpf.c");
         }
-        let folder = output::folder_of(path);
-        if !folder.is_dir() {
-            bail!("{}: there is no folder {} to write to", path.display(), folder.display());
-        }
+        output::check_folder_of(path)?;
         Ok(Files {
             source: path.with_file_name(format!("{stem}.bpf.c")),
             object: path.with_file_name(format!("{stem}.bpf.o")),
