@@ -121,6 +121,17 @@ fn the_report_of_diff_is_what_its_schema_says() {
     holds("diff", &report(folder.path(), "part.json"));
     livediff(folder.path(), &["merge", "part.json", "--json", "merged.json"]).exits(1);
     holds("diff", &report(folder.path(), "merged.json"));
+    // Parts of machines that do not run guests alike.
+    for (part, accel) in [("1/2", "tcg"), ("2/2", "kvm")] {
+        let json = format!("{accel}.json");
+        livediff(folder.path(), &["diff", "--replay", ".", "--shard", part, "--json", &json]);
+        let text = fs::read_to_string(folder.path().join(&json)).unwrap();
+        fs::write(folder.path().join(&json), text.replace("\"replay\"", &format!("\"{accel}\""))).unwrap();
+    }
+    livediff(folder.path(), &["merge", "tcg.json", "kvm.json", "--json", "merged.json"]).exits(1);
+    let merged = report(folder.path(), "merged.json");
+    assert_eq!(merged["kernels"][0]["accel"], "kvm+tcg");
+    holds("diff", &merged);
 }
 
 #[test]
