@@ -133,16 +133,7 @@ pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
         }
         output::complain(&error);
     }
-    match (tally.found.len(), tally.compared) {
-        (1.., _) => Ok(Exit::Discrepancy),
-        (0, 0) if cancel.is_cancelled() => Ok(Exit::Error),
-        (0, 0) if tally.programs == 0 => {
-            bail!("nothing was compared: the time (--time) was over before the first programs were answered")
-        }
-        (0, 0) => bail!("nothing was compared: no program came as far as the liveness analysis"),
-        (0, _) if cancel.is_cancelled() || !all_kept => Ok(Exit::Error),
-        (0, _) => Ok(Exit::Clean),
-    }
+    tally.exit(cancel.is_cancelled(), all_kept)
 }
 
 /// What is worked with.
@@ -186,6 +177,8 @@ struct Tally {
     timeouts: u64,
     /// The first of them.
     unanswered: Vec<Unanswered>,
+    /// Programs that no guest told of: they had no turn.
+    lost: u64,
     /// Classes of events that the analyses of the programs made so far had.
     classes: usize,
     took: Duration,
@@ -370,6 +363,11 @@ impl Tally {
                 }
                 Some(format!("{line} (not kept: {alike} others are)"))
             }
+            Finding::Lost(reason) => {
+                self.lost += 1;
+                *self.reasons.entry(without_numbers(&reason)).or_default() += 1;
+                None
+            }
             Finding::NotCompared(reason) => {
                 *self.reasons.entry(without_numbers(&reason)).or_default() += 1;
                 None
@@ -387,6 +385,25 @@ impl Tally {
             self.classes,
             self.found.len() + self.more
         )
+    }
+
+    /// How the run ends; `all_kept` unless something could not be written.
+    fn exit(&self, cancelled: bool, all_kept: bool) -> Result<Exit> {
+        Ok(match (self.found.is_empty(), self.compared) {
+            (false, _) => Exit::Discrepancy,
+            (true, 0) if cancelled => Exit::Error,
+            (true, 0) if self.programs == 0 => {
+                bail!(
+                    "nothing was compared: the time (--time) was over before the first programs were answered"
+                )
+            }
+            (true, 0) => bail!("nothing was compared: no program came as far as the liveness analysis"),
+            (true, _) if self.lost > 0 => {
+                bail!("not every program had its turn: of {} no guest told", self.lost)
+            }
+            (true, _) if cancelled || !all_kept => Exit::Error,
+            (true, _) => Exit::Clean,
+        })
     }
 
     fn tell(&self, output: &Output) {
@@ -502,6 +519,29 @@ mod tests {
         assert_eq!((tally.crashed, tally.timeouts, tally.compared), (1, kept + 2, 0));
         assert_eq!(tally.unanswered.len() as u64, kept + 1);
         assert!(tally.reasons.is_empty() && tally.found.is_empty());
+    }
+
+    #[test]
+    fn only_a_run_that_came_to_its_end_is_a_success() {
+        let of = |findings: Vec<Finding>, cancelled, all_kept| {
+            let mut tally = Tally::default();
+            for finding in findings {
+                tally.add(0, program(), finding);
+            }
+            tally.exit(cancelled, all_kept).ok()
+        };
+        let same = || Finding::Same { lines: 1 };
+        let lost = || Finding::Lost("guests died too often".into());
+        assert_eq!(of(vec![same()], false, true), Some(Exit::Clean));
+        assert_eq!(of(vec![same()], true, true), Some(Exit::Error));
+        assert_eq!(of(vec![same()], false, false), Some(Exit::Error));
+        assert_eq!(of(vec![same(), Finding::NotCompared("refused".into())], false, true), Some(Exit::Clean));
+        assert_eq!(of(vec![same(), lost()], false, true), None);
+        assert_eq!(of(vec![lost(), differs(Kind::End)], false, true), Some(Exit::Discrepancy));
+        assert_eq!(of(vec![], true, true), Some(Exit::Error));
+        for none in [vec![], vec![Finding::NotCompared("refused".into())]] {
+            assert_eq!(of(none, false, true), None);
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(in crate::cli) enum Finding {
     Differs(Box<Loaded>, Found),
     /// A guest died on it ([`Status::Crashed`]) or did not answer in time ([`Status::Timeout`]), and why that is said.
     NoAnswer(Status, String),
+    /// Nothing is known of it, because no guest told, and why.
+    Lost(String),
     /// There is nothing to compare for another reason.
     NotCompared(String),
 }
@@ -70,7 +72,10 @@ pub(super) fn compare(kernels: &[&Kernel], answers: &[Option<&Answer>]) -> Findi
                 sides.push((*kernel, &pair.0, &pair.1));
                 continue;
             }
-            Some(Outcome::NotLoadable { reason } | Outcome::Lost { reason }) => reason.clone(),
+            Some(Outcome::NotLoadable { reason }) => {
+                return Finding::NotCompared(format!("kernel {}: {reason}", kernel.name));
+            }
+            Some(Outcome::Lost { reason }) => reason.clone(),
             Some(Outcome::Crashed { .. }) => {
                 let reason = format!("kernel {}: the guest died on it", kernel.name);
                 return Finding::NoAnswer(Status::Crashed, reason);
@@ -81,7 +86,7 @@ pub(super) fn compare(kernels: &[&Kernel], answers: &[Option<&Answer>]) -> Findi
             }
             None => "the guest did not report on it".to_owned(),
         };
-        return Finding::NotCompared(format!("kernel {}: {reason}", kernel.name));
+        return Finding::Lost(format!("kernel {}: {reason}", kernel.name));
     }
     match sides.as_slice() {
         [(kernel, loaded, said)] => with_model(kernel, loaded, said),

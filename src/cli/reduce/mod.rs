@@ -303,7 +303,7 @@ impl<'a> Run<'a> {
                     )));
                     return Ok(None);
                 }
-                Finding::NotCompared(reason) | Finding::NoAnswer(_, reason) => {
+                Finding::NotCompared(reason) | Finding::Lost(reason) | Finding::NoAnswer(_, reason) => {
                     bail!("{qualified}: nothing to compare: {reason}")
                 }
                 Finding::Differs(loaded, found) => (loaded, found),
@@ -361,7 +361,7 @@ fn begin(asker: &mut Asker<'_>, whole: Program, found: &Found) -> Result<Program
             instead = match findings.last() {
                 Some(Finding::Differs(_, other)) => format!("it shows another one ({})", other.kind),
                 Some(Finding::Same { .. }) => "it shows none".to_owned(),
-                Some(Finding::NotCompared(reason) | Finding::NoAnswer(_, reason)) => {
+                Some(Finding::NotCompared(reason) | Finding::Lost(reason) | Finding::NoAnswer(_, reason)) => {
                     format!("it cannot be compared: {reason}")
                 }
                 None => "it was not tried".to_owned(),

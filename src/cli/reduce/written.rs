@@ -106,7 +106,7 @@ impl Run<'_> {
             Finding::Same { .. } => {
                 bail!("the reduced program, alone, does not show the discrepancy any more")
             }
-            Finding::NotCompared(reason) | Finding::NoAnswer(_, reason) => {
+            Finding::NotCompared(reason) | Finding::Lost(reason) | Finding::NoAnswer(_, reason) => {
                 bail!("the reduced program cannot be loaded alone: {reason}")
             }
         }
