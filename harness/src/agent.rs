@@ -69,6 +69,7 @@ fn serve() -> io::Result<()> {
         system::mount_all()?;
         system::open_port()?
     };
+    system::allow_open_files();
     let port = Arc::new(port);
     let release = system::release()?;
     protocol::write(&mut &*port, &FromGuest::Hello { version: VERSION, release: release.clone() }, &[])?;

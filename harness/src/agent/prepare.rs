@@ -44,6 +44,8 @@ pub(super) fn serve() -> io::Result<()> {
     let ToPreparer::Hello { release, config } = hello else {
         return Err(io::Error::other("the host does not greet"));
     };
+    // More than one object may need is no harm: where it is not enough, the guest prepares the object.
+    system::allow_open_files();
     stand_in::enter(&btf, config.as_ref().map(|config| config.0.as_slice()), &release)?;
     drop(btf);
     libbpf::collect_warnings();

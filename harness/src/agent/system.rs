@@ -22,6 +22,26 @@ pub(super) fn keep_memory() {
     }
 }
 
+/// Allows this process as many open files as it can have. Each map is one, and libbpf opens a second for each while it
+/// prepares an object; a first process is allowed no more than 1024.
+#[allow(unsafe_code)]
+pub(super) fn allow_open_files() {
+    use nix::libc;
+    let most = fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|text| text.trim().parse().ok());
+    let mut now = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structures are valid during the calls. What is not allowed changes nothing.
+    unsafe {
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut now) != 0 {
+            return;
+        }
+        for most in [most.unwrap_or(now.rlim_max).max(now.rlim_max), now.rlim_max] {
+            if libc::setrlimit(libc::RLIMIT_NOFILE, &libc::rlimit { rlim_cur: most, rlim_max: most }) == 0 {
+                return;
+            }
+        }
+    }
+}
+
 /// Mounts what libbpf and the agent look into. Only `/dev`, `/proc` and `/sys` must be there.
 pub(super) fn mount_all() -> io::Result<()> {
     let attach = |kind: &str, at: &str| {
@@ -73,5 +93,37 @@ pub(super) fn open_port() -> io::Result<File> {
             ));
         }
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+#[allow(unsafe_code)]
+mod tests {
+    use nix::{
+        libc,
+        sys::wait::{WaitStatus, waitpid},
+        unistd::{ForkResult, fork},
+    };
+
+    /// In a process of its own, whose limit is that of a first process.
+    #[test]
+    fn as_many_files_are_allowed_as_can_be() {
+        // SAFETY: the child makes system calls only, and ends without running anything of the parent's.
+        match unsafe { fork() }.unwrap() {
+            ForkResult::Parent { child } => {
+                assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+            }
+            ForkResult::Child => unsafe {
+                let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+                libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+                limit.rlim_cur = 64;
+                libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+                super::allow_open_files();
+                let most = limit.rlim_max;
+                libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+                let good = limit.rlim_cur >= most && limit.rlim_cur == limit.rlim_max;
+                libc::_exit(i32::from(!good))
+            },
+        }
     }
 }
