@@ -11,6 +11,7 @@
 mod boot;
 mod prepared;
 mod session;
+mod share;
 
 use super::{
     Accel, Cancel, Event, Object, Options, Outcome, RunError, Work, elf, host_processors, initramfs, local,

@@ -111,6 +111,29 @@ pub(super) enum FromVm {
     Closed(String),
 }
 
+/// What a process has had of the processors, over all its threads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Usage {
+    /// The time for which it ran.
+    pub(super) used: Duration,
+    /// The time for which it could have run and waited for a processor; nothing where the kernel does not tell.
+    pub(super) waited: Option<Duration>,
+    /// Somebody has stopped it.
+    pub(super) is_stopped: bool,
+}
+
+/// The time for which the threads of a process have waited for a processor, from the second number of their `schedstat`.
+fn waited(process: &str) -> Option<Duration> {
+    let mut nanoseconds = None::<u64>;
+    for thread in std::fs::read_dir(format!("{process}/task")).ok()?.flatten() {
+        // A thread may end meanwhile.
+        let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else { continue };
+        let waited: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
+        nanoseconds = Some(nanoseconds.unwrap_or(0).saturating_add(waited));
+    }
+    nanoseconds.map(Duration::from_nanos)
+}
+
 /// A running virtual machine, or an agent for the running kernel. Dropping it ends it.
 pub(super) struct Vm {
     child: Option<Child>,
@@ -266,6 +289,14 @@ impl Vm {
         })
     }
 
+    /// The same with a process that does something else.
+    #[cfg(test)]
+    pub(super) fn over_beside(port: UnixStream, child: Child) -> std::io::Result<Vm> {
+        let mut vm = Vm::over(port)?;
+        vm.child = Some(child);
+        Ok(vm)
+    }
+
     /// Puts a message in the queue to the guest. A guest that is gone is noticed by [`Vm::receive`].
     pub(super) fn send(&self, message: ToGuest, payload: Arc<[u8]>) {
         if let Some(to_guest) = &self.to_guest {
@@ -292,14 +323,18 @@ impl Vm {
         }
     }
 
-    /// Processor time that the virtual machine has had, over all its processors.
-    pub(super) fn processor_time(&self) -> Option<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.as_ref()?.id())).ok()?;
+    /// What the virtual machine has had of the processors; nothing where that is not known.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let process = format!("/proc/{}", self.child.as_ref()?.id());
+        let stat = std::fs::read_to_string(format!("{process}/stat")).ok()?;
         // The name of the process, in parentheses, may hold anything.
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        let is_stopped = matches!(fields.next()?, "T" | "t");
+        let mut fields = fields.skip(10);
         let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
         // USER_HZ is 100 on x86.
-        Some(Duration::from_millis(10 * (user + system)))
+        let used = Duration::from_millis(10 * (user + system));
+        Some(Usage { used, waited: waited(&process), is_stopped })
     }
 
     /// Ends the virtual machine, after a moment for one that is ending by itself.
@@ -429,11 +464,20 @@ mod tests {
     #[test]
     fn processor_time_is_that_of_the_process() {
         let mut vm = Vm::over(UnixStream::pair().unwrap().0).unwrap();
-        assert_eq!(vm.processor_time(), None);
+        assert!(vm.usage().is_none());
         vm.child = Some(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap());
         let end = Instant::now() + Duration::from_secs(20);
-        while vm.processor_time().unwrap() < Duration::from_millis(30) {
-            assert!(Instant::now() < end, "{:?}", vm.processor_time());
+        while vm.usage().unwrap().used < Duration::from_millis(30) {
+            assert!(Instant::now() < end, "{:?}", vm.usage());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!vm.usage().unwrap().is_stopped);
+        // Where the kernel tells of this thread how long it has waited, it tells of those too.
+        assert_eq!(vm.usage().unwrap().waited.is_some(), Path::new("/proc/thread-self/schedstat").exists());
+        let pid = vm.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-STOP", &pid]).status().is_ok_and(|status| status.success()));
+        while !vm.usage().unwrap().is_stopped {
+            assert!(Instant::now() < end, "{:?}", vm.usage());
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -3,6 +3,7 @@
 use super::{
     Entry, Item, Program, SMALL_OBJECTS, Supervisor, TICK,
     prepared::{Prepared, Symbols},
+    share::{Given, Share},
 };
 use crate::{
     protocol::{FromGuest, PlannedProgram, ToGuest},
@@ -61,6 +62,7 @@ impl Supervisor<'_> {
                 heard = Instant::now();
                 continue;
             }
+            session.note_share(&vm);
             let (event, behind) = match vm.take() {
                 Some(event) => (Some(event), true),
                 None => (vm.receive(TICK), false),
@@ -71,7 +73,7 @@ impl Supervisor<'_> {
                         return Err(self.no_trace(reason));
                     }
                     let busy = Instant::now();
-                    let of_use = session.hear(self, &vm, *message, payload);
+                    let of_use = session.hear(self, *message, payload);
                     session.excuse(busy.elapsed());
                     heard = if of_use { Instant::now() } else { heard };
                     of_use_at_all |= of_use;
@@ -79,7 +81,7 @@ impl Supervisor<'_> {
                 Some(FromVm::Closed(reason)) => break reason,
                 None => {}
             }
-            let late = session.late(&vm, behind);
+            let late = session.late(behind);
             if !late.is_empty() {
                 let Ended { console, .. } = vm.finish(Duration::ZERO);
                 return Ok(End::Late { console, late, unsent: session.unsent() });
@@ -112,6 +114,7 @@ struct Session {
     /// What was sent and is not finished: the suspect if it was one, and the size.
     sent: HashMap<u32, (Item, bool, usize)>,
     in_flight: BTreeMap<Item, Begun>,
+    share: Share,
     /// What was traced of programs in flight: of as many as the guest loads at a time.
     traces: HashMap<Item, Records>,
     /// What the agent has begun with since it was sent.
@@ -132,6 +135,7 @@ impl Session {
             queue: VecDeque::new(),
             sent: HashMap::new(),
             in_flight: BTreeMap::new(),
+            share: Share::default(),
             traces: HashMap::new(),
             started: HashSet::new(),
             timeout: supervisor.timeout,
@@ -264,13 +268,7 @@ impl Session {
 
     /// Takes in what the agent says; true if that brings the work forward, which can be only so often. What makes no
     /// sense is passed over: a program that it leaves without a result is noticed when its object is finished.
-    fn hear(
-        &mut self,
-        supervisor: &mut Supervisor<'_>,
-        vm: &Vm,
-        message: FromGuest,
-        payload: Vec<u8>,
-    ) -> bool {
+    fn hear(&mut self, supervisor: &mut Supervisor<'_>, message: FromGuest, payload: Vec<u8>) -> bool {
         match message {
             FromGuest::Hello { .. } => false,
             FromGuest::Starting { object, program } => {
@@ -279,7 +277,7 @@ impl Session {
                 // Once: what begins again and again would never be late.
                 let news = known && self.sent.contains_key(&object) && self.started.insert(item);
                 if news {
-                    let begun = Begun { at: Instant::now(), processor_time: vm.processor_time() };
+                    let begun = Begun { at: Instant::now(), given: self.share.given() };
                     self.in_flight.insert(item, begun);
                 }
                 news
@@ -390,13 +388,26 @@ impl Session {
         time
     }
 
+    /// How many processors the guest has work for.
+    fn busy(&self) -> u32 {
+        u32::try_from(self.in_flight.len().min(self.vcpus)).unwrap_or(u32::MAX)
+    }
+
+    /// Notes now and then what the guest has had of the processors.
+    fn note_share(&mut self, vm: &Vm) {
+        if self.share.is_older_than(TICK) {
+            let busy = self.busy();
+            self.share.note(Instant::now(), vm.usage(), busy);
+        }
+    }
+
     /// What is in flight for too long. If the host is behind with listening, its result may be waiting here.
-    fn late(&self, vm: &Vm, behind: bool) -> Vec<Item> {
-        let busy = u32::try_from(self.in_flight.len().min(self.vcpus)).unwrap_or(u32::MAX);
+    fn late(&self, behind: bool) -> Vec<Item> {
+        let full = self.timeout * self.busy();
         let late = self.in_flight.iter().filter(|(_, begun)| {
             let elapsed = begun.at.elapsed();
             let patient = || elapsed <= self.timeout * PATIENCE;
-            let had_its_share = || !behind && begun.had_its_share(vm.processor_time(), self.timeout * busy);
+            let had_its_share = || !behind && begun.had_its_share(self.share.given(), full);
             elapsed > self.timeout && (had_its_share() || !patient())
         });
         late.map(|(item, _)| *item).collect()
@@ -431,17 +442,17 @@ fn opened(supervisor: &mut Supervisor<'_>, object: u32, names: Vec<String>, on_h
     true
 }
 
-/// When something began, later by the time in which nobody listened, and the processor time that the guest had had by then.
+/// When something began, later by the time in which nobody listened, and what the guest had been given by then.
 pub(super) struct Begun {
     pub(super) at: Instant,
-    pub(super) processor_time: Option<Duration>,
+    pub(super) given: Option<Given>,
 }
 
 impl Begun {
     /// Whether the guest has had three quarters of `full`, the processor time that what is in flight can use in the
-    /// time allowed. A program is not slow because the host is busy with something else.
-    pub(super) fn had_its_share(&self, now: Option<Duration>, full: Duration) -> bool {
-        let had = now.zip(self.processor_time).map(|(now, then)| now.saturating_sub(then));
+    /// time allowed, or could have had them. A program is not slow because the host is busy with something else.
+    pub(super) fn had_its_share(&self, now: Option<Given>, full: Duration) -> bool {
+        let had = now.zip(self.given).map(|(now, then)| now.since(&then));
         had.is_none_or(|had| had >= full / 4 * 3)
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     boot::RELEASE_LIMIT,
     session::{Begun, TRACE_LIMIT, WORDS_LIMIT},
+    share::Share,
     *,
 };
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     run::{
         OneBatch,
         preparers::{Preparation, Request},
+        vm::Usage,
     },
 };
 use livediff_capture::{Loaded, Map, Verdict};
@@ -570,12 +572,55 @@ fn only_the_programs_wanted_are_reported() {
 
 #[test]
 fn a_guest_that_gets_no_processor_is_given_time() {
-    let begun = Begun { at: Instant::now(), processor_time: Some(Duration::from_secs(7)) };
+    let given = |used| {
+        let (mut share, used) = (Share::default(), Duration::from_secs(used));
+        share.note(Instant::now(), Some(Usage { used, waited: None, is_stopped: false }), 1);
+        share.given()
+    };
+    let begun = Begun { at: Instant::now(), given: given(7) };
     let limit = Duration::from_secs(60);
-    assert!(!begun.had_its_share(Some(Duration::from_secs(51)), limit));
-    assert!(begun.had_its_share(Some(Duration::from_secs(52)), limit));
+    assert!(!begun.had_its_share(given(51), limit));
+    assert!(begun.had_its_share(given(52), limit));
     // Where it is not known, the time of the clock counts.
     assert!(begun.had_its_share(None, limit));
+}
+
+/// A guest that hangs idle uses as little of the processors as one whose host is busy. It has no more time for that.
+#[test]
+fn a_guest_that_hangs_idle_is_late_in_time() {
+    if !std::path::Path::new("/proc/thread-self/schedstat").exists() {
+        eprintln!("SKIPPED: the kernel does not tell how long a process waits for a processor");
+        return;
+    }
+    let image = Image::for_tests();
+    let start: Start<'_> = Box::new(|_| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        std::thread::spawn(move || -> std::io::Result<()> {
+            let hello = FromGuest::Hello { version: VERSION, release: "7.2-test".into() };
+            protocol::write(&mut theirs, &hello, &[])?;
+            protocol::read::<ToGuest>(&mut theirs)?;
+            protocol::read::<ToGuest>(&mut theirs)?;
+            protocol::write(&mut theirs, &FromGuest::Starting { object: 0, program: None }, &[])?;
+            // Until the port is closed.
+            protocol::read::<ToGuest>(&mut theirs).map(drop)
+        });
+        let idle = std::process::Command::new("sleep").arg("300").spawn().unwrap();
+        Ok(Vm::over_beside(ours, idle).unwrap())
+    });
+    let mut restarts = Vec::new();
+    let mut sink = |event| {
+        if let Event::GuestRestarted { reason } = event {
+            restarts.push(reason);
+        }
+    };
+    let timeout = Duration::from_secs(4);
+    let (options, cancel) = (Options { accel: Accel::Tcg, timeout, ..Options::default() }, Cancel::new());
+    let mut work = OneBatch { objects: objects().into_iter().take(1).collect(), sink: &mut sink };
+    let begun = Instant::now();
+    Supervisor::with_start(start, &image, &options, &cancel, &mut work).run().unwrap();
+    // Twice, and a busy host would have had five times as much.
+    assert!(begun.elapsed() < timeout * 4, "{:?}", begun.elapsed());
+    assert!(restarts[0].starts_with("no result within 4 s, with a in flight"), "{restarts:?}");
 }
 
 #[test]
