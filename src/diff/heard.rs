@@ -4,9 +4,11 @@ use crate::bpf::{
     Insn,
     disasm::{mask_address, mask_btf_id},
 };
-use crate::log::LIVE_REGS_HEADER as TABLE;
+use crate::log::{LIVE_REGS_HEADER as TABLE, MESSAGE_LEN};
 use std::borrow::Cow;
 
+/// How the message begins that ends the analysis before anything else of it is printed.
+const RECURSION: &str = "recursive call from ";
 /// Most lines, and most characters of each, that are quoted of the kernel's last words.
 const LAST_WORDS: (usize, usize) = (3, 300);
 
@@ -47,10 +49,9 @@ impl<'l> Heard<'l> {
                 // Linux 7.3 explains a refusal after an empty line; the section itself has none.
                 let text = text.find("\n\n").map_or(text, |at| &text[..=at]);
                 let in_liveness = |line: &str| {
-                    line.starts_with("topo_order[")
-                        || line.starts_with(TABLE)
-                        || line.contains("recursive call from ")
+                    line.starts_with("topo_order[") || line.starts_with(TABLE) || line.contains(RECURSION)
                 };
+                let text = without_what_follows_a_cut_message(text);
                 (text, if text.lines().any(in_liveness) { Reach::Liveness } else { Reach::Nothing })
             }
         };
@@ -151,6 +152,13 @@ fn is_table_line(line: &str) -> bool {
         && numbers.bytes().all(|byte| byte == b' ' || byte.is_ascii_digit())
         && registers.len() == 10
         && registers.iter().all(|&byte| byte == b'.' || byte.is_ascii_digit())
+}
+
+/// `text` without what stands on the line of a message that was too long for the kernel, and so has no end of line.
+fn without_what_follows_a_cut_message(text: &str) -> &str {
+    let message = line_starts(text).find(|at| text[*at..].starts_with(RECURSION));
+    let cut = message.filter(|at| text[*at..].find('\n').is_none_or(|end| end >= MESSAGE_LEN));
+    cut.map_or(text, |at| &text[..text.floor_char_boundary(at + MESSAGE_LEN)])
 }
 
 /// The log without the lines on the verification as a whole that the kernel prints last.

@@ -3,7 +3,7 @@ use crate::log::LineKind;
 #[path = "../../tests/support/program.rs"]
 mod program;
 
-use livediff_capture::Insn;
+use livediff_capture::{FuncInfo, Insn};
 use program::insn;
 pub(super) use program::program;
 
@@ -326,4 +326,24 @@ fn long_differences_are_cut() {
     assert!(difference.unified.lines().count() < 220, "{}", difference.unified.lines().count());
     assert_eq!(difference.line, 3);
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+}
+
+/// A message is cut where the kernel's buffer ends, and loses the end of its line.
+#[test]
+fn a_message_with_long_names_is_cut_as_the_kernel_cuts_it() {
+    for length in [400, 496, 497, 511] {
+        let mut loaded = recursive();
+        let name = |letter: &str| letter.repeat(length);
+        loaded.func_info = [(0, name("a")), (2, name("b"))]
+            .map(|(insn_off, name)| FuncInfo { insn_off, name, global: false })
+            .to_vec();
+        let whole = format!("recursive call from {}() to {}()\n", name("b"), name("b"));
+        let cut = &whole[..whole.len().min(1023)];
+        assert_eq!(log::section(&loaded, DIALECT).text, format!("func#0 @0\nfunc#1 @2\n{cut}"));
+        let words = format!("func#0 @0\nfunc#1 @2\n{cut}{STATISTICS}");
+        let judged = judge(&loaded, &said(Verdict::Rejected, 22, words.as_str()), DIALECT);
+        assert_eq!(judged.status, Status::Match, "{length}: {judged:?}");
+        let other = words.replacen('b', "c", 1);
+        assert_eq!(status(&loaded, &said(Verdict::Rejected, 22, other)), Status::Mismatch);
+    }
 }

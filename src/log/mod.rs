@@ -4,6 +4,7 @@ mod event;
 mod render;
 
 pub use event::{Event, Listener, MaskKind, Place, Silent};
+pub(crate) use render::MESSAGE_LEN;
 #[cfg(test)]
 pub(crate) use render::TMP_STR_LEN;
 #[cfg(feature = "cli")]

@@ -13,6 +13,9 @@ use crate::verifier::{
 
 /// Characters that fit into the kernel's formatting buffer (`TMP_STR_BUF_LEN` less the terminator).
 pub(crate) const TMP_STR_LEN: usize = 319;
+/// Characters of one message that the kernel prints at most, the end of its line included (`BPF_VERIFIER_TMP_LOG_SIZE`
+/// less the terminator).
+pub(crate) const MESSAGE_LEN: usize = 1023;
 /// `BPF_LOG_MIN_ALIGNMENT` and `BPF_LOG_ALIGNMENT`: columns of what follows an instruction.
 const MIN_ALIGNMENT: usize = 8;
 const ALIGNMENT: usize = 40;
@@ -108,8 +111,11 @@ pub fn section(loaded: &Loaded, dialect: Dialect) -> Section {
         Err(error) => End::Failed(error),
     };
     if let End::Failed(verifier::Error { message: Some(message), .. }) = &end {
+        let start = renderer.text.len();
         renderer.text.push_str(message);
         renderer.end_line(LineKind::Error, None, None);
+        // It holds the names of two functions, of up to 511 characters each.
+        renderer.text.truncate(renderer.text.floor_char_boundary(start + MESSAGE_LEN));
     }
     Section { text: renderer.text, origins: renderer.origins, end }
 }
