@@ -36,7 +36,7 @@ use super::{
     interrupted, judge,
     kind::Kind,
     lines::{Reader, Says},
-    refusal,
+    refusal, undefined,
 };
 use crate::{
     Dialect,
@@ -391,7 +391,8 @@ fn sections(a: &Side<'_>, b: &Side<'_>, one: &str, other: &str, reason: Option<S
         }
     }
     if inputs.is_empty() && a.dialect == b.dialect {
-        return Between { class: Class::Changed, difference, ..same };
+        let reason = same.reason.clone().or_else(|| undefined(b.loaded, b.dialect));
+        return Between { class: Class::Changed, difference, reason, ..same };
     }
     let says_as_model =
         |side: &Side<'_>| judge(side.loaded, side.said, side.dialect).status != Status::Mismatch;

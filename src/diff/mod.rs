@@ -38,7 +38,8 @@ pub use use_def::{Listed, Listings, UseDef, use_def};
 
 use crate::{
     Dialect,
-    log::{self, End, Section},
+    log::{self, End, Section, Silent},
+    verifier::{Analysis, Stack, analyze},
 };
 use difference::Words;
 use heard::{Heard, Reach};
@@ -163,6 +164,7 @@ pub fn compare(loaded: &Loaded, said: &Said, dialect: Dialect, section: &Section
         let model = Words { text: &section.text, whose: "the model" };
         let difference = difference::find(kernel, model, &section.origins, loaded, dialect);
         let same = difference.is_none() && reason.is_none();
+        let reason = reason.or_else(|| difference.as_ref().and_then(|_| undefined(loaded, dialect)));
         Comparison {
             status: if same { Status::Match } else { Status::Mismatch },
             lines: heard.text.lines().count(),
@@ -230,6 +232,17 @@ pub fn compare(loaded: &Loaded, said: &Said, dialect: Dialect, section: &Section
 /// verifier did afterwards.
 pub fn table_is_whole(loaded: &Loaded, said: &Said) -> bool {
     heard::has_table(&said.log, &loaded.insns)
+}
+
+/// Why nobody can tell what the kernel says of a program.
+fn undefined(loaded: &Loaded, dialect: Dialect) -> Option<String> {
+    let Analysis { program, stack, .. } = analyze(loaded, dialect, &mut Silent).ok()?;
+    let insn = program.hidden_exit_outside().filter(|_| !matches!(stack, Stack::Observed))?;
+    let subprog = program.containing_subprog(insn)?;
+    Some(format!(
+        "insn {insn} may leave subprog#{subprog}, which has no exit: the kernel then reads memory beside the masks of that \
+         subprogram, and takes for live whatever it finds there"
+    ))
 }
 
 /// Something other than the program ended the log before its table did.

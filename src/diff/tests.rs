@@ -328,6 +328,45 @@ fn long_differences_are_cut() {
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
 
+/// The kernel gives a tail call an edge to the last exit of its subprogram, and to instruction 0 where there is none.
+#[test]
+fn what_the_kernel_reads_beside_its_masks_is_told() {
+    let endless = |last: Insn| Loaded {
+        insns: vec![
+            insn(0x7b, 10, 1, -8, 0),
+            insn(0xbf, 1, 10, 0, 0),
+            insn(0x07, 1, 0, 0, -8),
+            insn(0x85, 0, 1, 0, 1),
+            insn(0x95, 0, 0, 0, 0),
+            insn(0x79, 6, 1, 0, 0),
+            insn(0x85, 0, 0, 0, 12),
+            last,
+        ],
+        prog_type: 3,
+        ..Loaded::default()
+    };
+    let compared = |loaded: &Loaded, dialect: Dialect| {
+        let words = spoken(&log::section(loaded, dialect));
+        let same = judge(loaded, &said(Verdict::NotRun, 11, words.as_str()), dialect);
+        assert_eq!((same.status, same.reason), (Status::Match, None));
+        let other = words.replace("      4: 0.........", "      4: 01........");
+        assert_ne!(words, other);
+        let other = judge(loaded, &said(Verdict::NotRun, 11, other), dialect);
+        assert_eq!(other.status, Status::Mismatch);
+        other.reason
+    };
+    let without_exit = endless(insn(0x05, 0, 0, -2, 0));
+    for dialect in [Dialect::Fed53dbcdb, Dialect::V7_1, Dialect::V7_2, Dialect::V7_3] {
+        let told = compared(&without_exit, dialect).unwrap();
+        assert!(told.starts_with("insn 6 may leave subprog#1, which has no exit: "), "{told}");
+        assert_eq!(compared(&endless(insn(0x95, 0, 0, 0, 0)), dialect), None);
+    }
+    // Where the slots are observed, or there is no such edge.
+    for dialect in [Dialect::Dynamic7_0, Dialect::Dynamic6_18] {
+        assert_eq!(compared(&without_exit, dialect), None);
+    }
+}
+
 /// A message is cut where the kernel's buffer ends, and loses the end of its line.
 #[test]
 fn a_message_with_long_names_is_cut_as_the_kernel_cuts_it() {

@@ -155,6 +155,20 @@ impl<'a> Program<'a> {
         self.loaded.kfuncs.iter().find(|kfunc| kfunc.btf_id == insn.imm && kfunc.offset == insn.off)
     }
 
+    /// The first reachable instruction that has a hidden exit although its subprogram has no `exit`, if there is one:
+    /// the edge leads to instruction 0, in another subprogram. What the kernel then takes for the slots that are live
+    /// there is memory beside the masks of this subprogram, and may be anything.
+    pub fn hidden_exit_outside(&self) -> Option<u32> {
+        let leaves = |idx: &u32| {
+            let table = self.jump_tables.get(*idx as usize).and_then(Option::as_ref);
+            let subprog = self.containing_subprog(*idx).and_then(|subprog| self.subprogs.get(subprog));
+            table.zip(subprog).is_some_and(|(table, subprog)| {
+                table.iter().any(|successor| !(subprog.start..subprog.end).contains(successor))
+            })
+        };
+        self.postorder.iter().copied().filter(leaves).min()
+    }
+
     /// The successors of an instruction (`bpf_insn_successors`). They may lie outside of the program.
     pub fn successors(&self, idx: u32) -> Successors<'_> {
         if let Some(Some(table)) = self.jump_tables.get(idx as usize) {

@@ -288,3 +288,27 @@ fn a_program_that_one_kernel_was_not_given() {
         (Class::NotCompared, "B: unreachable insn 3 (EINVAL); A: not_loadable: no hook")
     );
 }
+
+/// What a kernel reads beside its masks can be another each time, in the same kernel.
+#[test]
+fn a_change_that_nobody_can_foretell_is_told() {
+    let endless = Loaded {
+        // The callee ends in a tail call that is tried for ever.
+        insns: vec![
+            insn(0xbf, 1, 10, 0, 0),
+            insn(0x85, 0, 1, 0, 1),
+            insn(0x95, 0, 0, 0, 0),
+            insn(0x79, 6, 1, -8, 0),
+            insn(0x85, 0, 0, 0, 12),
+            insn(0x05, 0, 0, -2, 0),
+        ],
+        prog_type: 3,
+        ..Loaded::default()
+    };
+    let one = said(&endless, V7_2, "");
+    let other = altered(&one, "use: fp0-8\n", "use: fp0-8 fp0-24\n");
+    let between = compare((&endless, &one, V7_2), (&endless, &other, V7_2));
+    assert_eq!(between.class, Class::Changed);
+    assert!(between.reason.unwrap().starts_with("insn 4 may leave subprog#1, which has no exit: "));
+    assert_eq!(compare((&endless, &one, V7_2), (&endless, &one, V7_2)).class, Class::Same);
+}
