@@ -394,6 +394,11 @@ fn what_is_not_there_or_no_object_exits_2_with_a_way_out() {
     run(&["record", "notes.o", "-o", "out"]).complains("notes.o: no ELF file");
     run(&["diff", "whole.bpf.o", "--timeout", "0"]).complains("--timeout");
     run(&["record", "empty", "-o", "out"]).complains("nothing to record");
+    fs::create_dir(folder.path().join("strange/cut")).unwrap();
+    write("strange/cut/cut.o", &object()[..63]);
+    run(&["record", "strange/cut", "-o", "out"])
+        .complains("is whole; strange/cut/cut.o: an ELF file cut short");
+    fs::remove_dir_all(folder.path().join("strange/cut")).unwrap();
     run(&["record", "strange", "-o", "out"]).complains("strange/notes.o: no ELF file");
     run(&["compare", "--kernel", "7.1", "--kernel", "7.2", "strange"])
         .complains("strange/notes.o: no ELF file");

@@ -38,6 +38,9 @@ pub(crate) fn run(flags: RecordFlags) -> Result<Exit> {
     }
     let inputs = Inputs::collect(&flags.paths)?;
     if inputs.objects.is_empty() {
+        if let Some((name, reason)) = inputs.broken.first() {
+            bail!("nothing to record: no BPF object in the given paths is whole; {name}: {reason}");
+        }
         bail!("no BPF object in the given paths{}: nothing to record", inputs.ignored());
     }
     inputs.refuse_captures("what is recorded are objects")?;

@@ -132,8 +132,11 @@ pub(crate) fn run(mut flags: SoundnessFlags) -> Result<Exit> {
     match (report.findings(), report.checked()) {
         (1.., _) => Ok(Exit::Discrepancy),
         (0, 0) => bail!("nothing was decided: there is no program of which any read was checked"),
-        (0, _) if session.cancel.is_cancelled() || !report.is_complete() => Ok(Exit::Error),
-        (0, _) => Ok(Exit::Clean),
+        (0, _) if session.cancel.is_cancelled() => Ok(Exit::Error),
+        (0, _) => match report.incomplete.as_slice() {
+            [] => Ok(Exit::Clean),
+            reasons => bail!("not every program had its turn: {}", reasons.join("; ")),
+        },
     }
 }
 

@@ -404,6 +404,12 @@ fn a_guest_that_leaves_a_program_out_decides_nothing() {
     assert_eq!(place.json()["kernels"][0]["programs"][1]["reason"], why);
     assert_eq!(place.json()["incomplete"], "the guest did not report on every program");
     place.run(&record).exits(2).says(why).complains("the guest did not report on every program");
+    let soundness = ["soundness", "a.o", "--kernel", "kernel", "--dialect", "7.2", "--accel", "tcg"];
+    place
+        .run(&soundness)
+        .exits(2)
+        .says("1 clean")
+        .complains("not every program had its turn: kernel kernel: ");
     assert_eq!(names_in(&captures), ["one.capture", "two.capture"]);
 
     // Only the other kernel's guest is honest.

@@ -187,11 +187,6 @@ impl Report {
         self.count(Status::Clean) + self.count(Status::Found)
     }
 
-    /// Every kernel had its say.
-    pub(super) fn is_complete(&self) -> bool {
-        self.incomplete.is_empty()
-    }
-
     pub(super) fn program(&self, place: usize) -> Option<&Judged> {
         self.programs.get(place)
     }
