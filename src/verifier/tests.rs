@@ -78,6 +78,11 @@ fn registers_exist() {
     let (stored, stored_reg, loaded) =
         (insn(0x7a, 11, 0, -8, 0), insn(0x7b, 11, 1, -8, 0), insn(0x79, 0, 11, 8, 0));
     assert_eq!(refused(&[insn(0xbf, 9, 10, 0, 0), ZERO, EXIT]), None);
+    // Before, the path walk was the first to look.
+    for dialect in [Dialect::Dynamic6_18, Dialect::Dynamic6_19, Dialect::Dynamic7_0] {
+        assert_eq!(refused_by(&[to, ZERO, EXIT], dialect), None);
+        assert_eq!(refused_by(&[from, ZERO, EXIT], dialect), None);
+    }
     for dialect in [Dialect::Fed53dbcdb, Dialect::V7_1, Dialect::V7_2, Dialect::V7_3] {
         for wrong in [to, from, insn(0xb7, 15, 0, 0, 0), insn(0x7a, 12, 0, -8, 0)] {
             assert_eq!(refused_by(&[wrong, ZERO, EXIT], dialect), Some(Pass::ResolveInsns), "{wrong:?}");
@@ -116,9 +121,31 @@ fn errors_say_what_was_refused_and_whether_liveness_had_begun() {
     assert_eq!((early.to_string().as_str(), early.in_liveness()), ("odd (errno 14)", false));
     let late = Error::silent(Pass::SortSubprogs, errno::EINVAL);
     assert!(late.in_liveness() && late.to_string().contains("SortSubprogs"));
+}
+
+#[test]
+fn dialects_have_a_name_each_and_the_generations_that_are_shown() {
+    let names = Dialect::ALL.map(|dialect| (dialect.id(), dialect.to_string()));
+    let names = names.each_ref().map(|(id, shown)| (*id, shown.as_str()));
+    assert_eq!(
+        names,
+        [
+            ("dynamic-6.18", "dynamic"),
+            ("dynamic-6.19", "dynamic"),
+            ("dynamic-7.0", "dynamic"),
+            ("fed53dbcdb", "fed53dbcdb"),
+            ("7.1", "7.1"),
+            ("7.2", "7.2"),
+            ("7.3", "7.3"),
+        ]
+    );
     for dialect in Dialect::ALL {
-        assert!(!dialect.to_string().is_empty(), "{}", dialect.id());
+        assert_eq!(Dialect::from_id(dialect.id()), Some(dialect));
     }
+    assert_eq!(Dialect::from_id("dynamic"), None);
+    // Function instances by call site and depth, which --deep compares, came with 7.1.
+    let deep = Dialect::ALL.map(|dialect| crate::diff::deep::check(dialect).is_ok());
+    assert_eq!(deep, [false, false, false, false, true, true, true]);
 }
 
 /// `find_callback_subprog` knows the callbacks of helpers only. What a kernel function's number would be as a distance is

@@ -95,7 +95,8 @@ impl Entry {
         Entry { otherwise: Some(prototype), ..self }
     }
 
+    /// Refuses who has no case, as an entry does that nothing else is said of.
     pub(super) const fn refuses(self) -> Entry {
-        Entry { otherwise: None, ..self }
+        self
     }
 }

@@ -88,6 +88,8 @@ fn sample() -> Sample {
     func("bpf_list_add_impl", &[("head", void_ptr), ("off", int)]);
     func("bpf_icmp_send", &[("ctx", void_ptr)]);
     func("bpf_ksock_send", &[("sock", void_ptr)]);
+    func("bpf_iter_scx_dsq_new", &[("it", iter_ptr)]);
+    func("bpf_iter_scx_dsq_new_impl", &[("it", iter_ptr), ("aux", void_ptr)]);
     func("bpf_dynptr_from_xdp", &[("x", void_ptr), ("flags", int), ("ptr__uninit", dynptr_ptr)]);
     Sample { data: btf.finish(), ids }
 }
@@ -169,6 +171,19 @@ fn flags() {
         [false, false, true]
     );
     assert!(found.iter().all(|kfunc| !kfunc.calls_callback));
+}
+
+/// `KF_IMPLICIT_ARGS | KF_ITER_NEW`, the only ones of 7.1 and later that have both.
+#[test]
+fn an_iterator_may_begin_with_implicit_arguments() {
+    let sample = sample();
+    let btf = Btf::parse(&sample.data).expect("valid");
+    let id = i32::try_from(sample.ids["bpf_iter_scx_dsq_new"]).expect("small");
+    for dialect in [Dialect::V7_1, Dialect::V7_2, Dialect::V7_3] {
+        let found = resolve(&btf, dialect, &program(STRUCT_OPS, 0, "sched_ext_ops/dispatch", &[id]));
+        let prototype = found[0].prototype.as_ref().expect("allowed");
+        assert_eq!((prototype.iter_new, prototype.params.len()), (true, 2), "{dialect}");
+    }
 }
 
 #[test]
