@@ -1,5 +1,7 @@
 //! The question that the path walk asks: may this half-slot still be read?
 
+use std::ops::BitOr;
+
 use super::liveness::Instance;
 use super::slots::{HALF_SLOTS, SlotMask};
 use super::{Analysis, Stack};
@@ -73,8 +75,8 @@ impl Analysis<'_> {
             Stack::ByCallChain(chains) => {
                 let alive =
                     |half_slot: &u32| chains.stack_slot_alive(&self.program, frames, insn, frame, *half_slot);
-                let bits = (0..HALF_SLOTS).filter(alive).fold(0, |bits, half_slot| bits | 1u128 << half_slot);
-                return SlotMask::from(bits);
+                let alive = (0..HALF_SLOTS).filter(alive).map(i64::from);
+                return alive.map(|half| SlotMask::range(half, half)).fold(SlotMask::EMPTY, BitOr::bitor);
             }
         };
         let live_before = |instance: &Instance, insn: u32, frame: i64| {
@@ -187,6 +189,23 @@ mod tests {
         assert!(masks.may_read.is_empty());
         // Writes are not handed to the call site: fp0-16 stays live before the call.
         assert!(analysis.stack_slot_alive(&[CallFrame { subprog: 0, callsite: 0 }], 3, 0, 2));
+    }
+
+    /// Commit fed53dbcdb hands what a callee certainly writes to the call as well, but has said of the call before that it
+    /// writes nothing, and takes what both have in common.
+    #[test]
+    fn by_call_chain_the_same_is_alive() {
+        let loaded = caller_and_callee();
+        let chain = [CallFrame { subprog: 0, callsite: 0 }, CallFrame { subprog: 1, callsite: 3 }];
+        for dialect in [Dialect::Fed53dbcdb, Dialect::V7_1] {
+            let analysis = analyze(&loaded, dialect, &mut Silent).unwrap();
+            let alive = |frames, insn| analysis.stack_slots_alive(&chain[..frames], insn, 0).bits();
+            assert_eq!([6, 7, 8].map(|insn| alive(2, insn)), [0b1111, 0b1100, 0b1100]);
+            assert_eq!([0, 1, 3, 4, 5].map(|insn| alive(1, insn)), [0b1100, 0b1111, 0b1111, 0b1100, 0]);
+        }
+        // What is observed along the paths is not known from what was loaded.
+        let analysis = analyze(&loaded, Dialect::Dynamic7_0, &mut Silent).unwrap();
+        assert_eq!(analysis.stack_slots_alive(&chain, 7, 0), SlotMask::ALL);
     }
 
     /// f lends g a pointer into its own frame; main lends f none, so f is analysed as an entry, and g from there.
