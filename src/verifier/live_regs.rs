@@ -183,6 +183,28 @@ mod tests {
         assert_eq!(uses(class::JMP | jmp::JCOND, 5, 0), (0, 0));
     }
 
+    /// `GENMASK(num_params, 1)` up to 7.1, where only kernel functions have more than five; the rest is on the stack since.
+    #[test]
+    fn a_call_reads_a_register_for_each_parameter() {
+        let called = |dialect, params| {
+            let prototype = livediff_capture::KfuncPrototype {
+                params: vec![livediff_capture::KfuncParam::default(); params],
+                ..Default::default()
+            };
+            let kfunc =
+                livediff_capture::Kfunc { btf_id: 7, prototype: Some(prototype), ..Default::default() };
+            let loaded = Loaded { kfuncs: vec![kfunc], ..Loaded::default() };
+            let call = Insn { code: class::JMP | jmp::CALL, src_reg: 2, imm: 7, ..Insn::default() };
+            use_def(&Program::new(&loaded, dialect), &call)
+        };
+        for dialect in [Dialect::V7_1, Dialect::V7_2] {
+            assert_eq!(called(dialect, 0), (0, whole(0b11_1111)));
+            assert_eq!(called(dialect, 5), (whole(0b11_1110), whole(0b11_1111)));
+        }
+        assert_eq!(called(Dialect::V7_1, 7).0, whole(0b1111_1110));
+        assert_eq!(called(Dialect::V7_2, 7).0, whole(0b11_1110));
+    }
+
     /// `is_addr_space_cast32`: one opcode, one offset; into the kernel's address space always, out of it by a flag of the
     /// arena.
     #[test]

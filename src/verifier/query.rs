@@ -205,6 +205,7 @@ mod tests {
         }
         // What is observed along the paths is not known from what was loaded.
         let analysis = analyze(&loaded, Dialect::Dynamic7_0, &mut Silent).unwrap();
+        assert!(matches!(analysis.stack, Stack::Observed));
         assert_eq!(analysis.stack_slots_alive(&chain, 7, 0), SlotMask::ALL);
     }
 
