@@ -9,6 +9,7 @@
 //! ([`Features`]); of a few candidates the one wins whose classes were seen least so far. Everything depends on the seed
 //! and the number of the program alone.
 
+mod body;
 mod features;
 mod generate;
 
