@@ -1,124 +1,25 @@
-//! What programs are made of: actions, their weights, and the instructions that they make.
+//! A function under construction: the instructions that each action makes.
 
-use super::generate::Material;
+use super::contents::{Content, Contents};
+use super::setting::{Action, LAST_HELPER, Setting, calls_back};
 use crate::assemble::{Instruction, Operand};
 use crate::bpf::helpers::{self, ArgKind};
 use crate::random::Random;
-use crate::verifier::Dialect;
 use livediff_capture::{
-    Insn, Loaded, Map,
+    Insn, Map,
     insn::{MAY_GOTO, REG_FP, REG_PARAMS, SRC_X, alu, atomic, class, func, jmp, mode, pseudo, size},
 };
 
-/// What a program is made of. Each makes one to a few instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
-    Pointer,
-    Move,
-    Add,
-    AluRegister,
-    AluImmediate,
-    Alu32,
-    SignExtend,
-    AddressCast,
-    Swap,
-    Constant,
-    Store,
-    StoreImmediate,
-    Load,
-    LoadSigned,
-    Atomic,
-    SpillAndFill,
-    Helper,
-    Kfunc,
-    Call,
-    Callback,
-    Branch,
-    DecidedBranch,
-    MayGoto,
-    Goto,
-    LoadAbs,
-    StackArgument,
-    MapAddress,
-    ReadOnlyLoad,
-}
-
-/// Actions and how often they are taken where nothing speaks for or against them.
-const ACTIONS: [(Action, usize); 28] = [
-    (Action::Pointer, 14),
-    (Action::Move, 6),
-    (Action::Add, 6),
-    (Action::AluRegister, 3),
-    (Action::AluImmediate, 3),
-    (Action::Alu32, 2),
-    (Action::SignExtend, 1),
-    (Action::AddressCast, 1),
-    (Action::Swap, 1),
-    (Action::Constant, 5),
-    (Action::Store, 14),
-    (Action::StoreImmediate, 5),
-    (Action::Load, 13),
-    (Action::LoadSigned, 2),
-    (Action::Atomic, 5),
-    (Action::SpillAndFill, 5),
-    (Action::Helper, 8),
-    (Action::Kfunc, 2),
-    (Action::Call, 8),
-    (Action::Callback, 4),
-    (Action::Branch, 10),
-    (Action::DecidedBranch, 2),
-    (Action::MayGoto, 1),
-    (Action::Goto, 1),
-    (Action::LoadAbs, 1),
-    (Action::StackArgument, 2),
-    (Action::MapAddress, 1),
-    (Action::ReadOnlyLoad, 1),
-];
-
-/// The weights of one program.
-pub(super) struct Weights(Vec<(Action, usize)>);
-
-impl Weights {
-    /// A factor for each action at random: what is left out makes room for what is rarely met otherwise.
-    pub(super) fn new(random: &mut Random, material: &Material, dialect: Dialect) -> Weights {
-        let kfuncs = !material.kfuncs.is_empty() && random.percent(25);
-        let mut weights = ACTIONS.to_vec();
-        for (action, weight) in &mut weights {
-            *weight *= random.of(&[0, 1, 2, 2, 3, 8], 1);
-            let offered = match action {
-                Action::Kfunc => kfuncs,
-                Action::StackArgument => dialect.choices().stack_args,
-                _ => true,
-            };
-            if !offered {
-                *weight = 0;
-            }
-        }
-        Weights(weights)
-    }
-
-    fn choose(&self, random: &mut Random) -> Action {
-        let mut at = random.below(self.0.iter().map(|(_, weight)| weight).sum());
-        for (action, weight) in &self.0 {
-            if at < *weight {
-                return *action;
-            }
-            at -= weight;
-        }
-        Action::Pointer
-    }
-}
-
 /// A function under construction. Labels are numbers of instructions, so that any can be jumped to.
 pub(super) struct Body<'a> {
-    pub(super) random: &'a mut Random,
-    pub(super) weights: &'a Weights,
-    pub(super) material: &'a Material,
-    pub(super) dialect: Dialect,
-    pub(super) prog_type: u32,
-    pub(super) is_main: bool,
-    pub(super) callees: &'a [u32],
-    pub(super) insns: Vec<Instruction>,
+    random: &'a mut Random,
+    setting: &'a Setting<'a>,
+    is_main: bool,
+    callees: &'a [u32],
+    insns: Vec<Instruction>,
+    contents: Contents,
+    /// What is being made lies on one of two paths that meet again.
+    in_arms: bool,
 }
 
 const SIZES: [u8; 6] = [size::B, size::H, size::W, size::DW, size::DW, size::DW];
@@ -136,18 +37,129 @@ const CONDITIONS: [u8; 11] = [
     jmp::JSET,
 ];
 
+/// Numbers whose sign, or whose upper bits, depend on how many bits are looked at.
+const EDGES: [i32; 12] = [-1, -2, -8, -128, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, i32::MAX, i32::MIN];
+
 fn insn(code: u8, dst_reg: u8, src_reg: u8, off: i16, imm: i32) -> Insn {
     Insn { code, dst_reg, src_reg, off, imm }
 }
 
-impl Body<'_> {
+impl<'a> Body<'a> {
+    /// An empty function that may call these.
+    pub(super) fn new(
+        random: &'a mut Random,
+        setting: &'a Setting<'a>,
+        is_main: bool,
+        callees: &'a [u32],
+    ) -> Body<'a> {
+        let contents = Contents::at_entry(is_main);
+        let mut body =
+            Body { random, setting, is_main, callees, insns: Vec::new(), contents, in_arms: false };
+        if !is_main && body.random.percent(50) {
+            body.keep_parameters();
+        }
+        body
+    }
+
+    /// What a caller passed outlives calls in r6 to r9.
+    fn keep_parameters(&mut self) {
+        for _ in 0..self.random.range(1, 2) {
+            let (reg, parameter) = (self.random.range(6, 9) as u8, self.random.range(1, 5) as u8);
+            self.copy(reg, parameter);
+        }
+    }
+
     fn push(&mut self, insn: Insn) {
         self.refer(insn, Operand::None);
     }
 
     fn refer(&mut self, insn: Insn, operand: Operand) {
-        let label = self.insns.len() as u32;
+        let label = self.here();
+        self.contents.note(&insn, operand);
         self.insns.push(Instruction { label, insn, operand });
+    }
+
+    /// The label of the next instruction.
+    fn here(&self) -> u32 {
+        self.insns.len() as u32
+    }
+
+    /// The jump leads to the next instruction.
+    fn land(&mut self, jump: usize) {
+        let here = self.here();
+        if let Some(jump) = self.insns.get_mut(jump) {
+            jump.operand = Operand::Jump(here);
+        }
+    }
+
+    /// Two paths begin; one of them may never be taken. The jump has to [`Body::land`] where the second one begins.
+    fn fork(&mut self) -> usize {
+        let nowhere = Operand::Jump(0);
+        match self.random.percent(25) {
+            true => {
+                // Not one that a call to come takes for an argument.
+                let reg = self.random.range(6, 9) as u8;
+                self.decided_branch(reg, nowhere);
+            }
+            false => self.open_branch(nowhere),
+        }
+        self.insns.len() - 1
+    }
+
+    /// The first path ends: a jump that has to [`Body::land`] where they meet again.
+    fn goto(&mut self) -> usize {
+        self.refer(insn(class::JMP | jmp::JA, 0, 0, 0, 0), Operand::Jump(0));
+        self.insns.len() - 1
+    }
+
+    /// Two paths that do different things.
+    fn arms(&mut self) {
+        if std::mem::replace(&mut self.in_arms, true) {
+            return;
+        }
+        let fork = self.fork();
+        (0..self.random.range(0, 2)).for_each(|_| self.action());
+        let over = self.goto();
+        self.land(fork);
+        (0..self.random.range(1, 2)).for_each(|_| self.action());
+        self.land(over);
+        self.in_arms = false;
+    }
+
+    /// Something that two paths make: mostly not in the same way.
+    fn on_two_paths(&mut self, make: impl Fn(&mut Self)) {
+        if std::mem::replace(&mut self.in_arms, true) {
+            return make(self);
+        }
+        let fork = self.fork();
+        let begin = self.insns.len();
+        make(self);
+        let end = self.insns.len();
+        let over = self.goto();
+        self.land(fork);
+        if self.random.percent(25) {
+            for made in self.insns.get(begin..end).unwrap_or_default().to_vec() {
+                self.refer(made.insn, made.operand);
+            }
+        } else {
+            make(self);
+        }
+        self.land(over);
+        self.in_arms = false;
+    }
+
+    /// The same for some of what is asked for, the rest is made once.
+    fn either(&mut self, make: impl Fn(&mut Self)) {
+        if self.random.percent(self.setting.either) { self.on_two_paths(make) } else { make(self) }
+    }
+
+    /// A register that holds `content`, in so many of a hundred cases, if there is one; else any.
+    fn holding(&mut self, content: Content, percent: usize) -> u8 {
+        let any = self.reg();
+        if !self.random.percent(percent) {
+            return any;
+        }
+        self.random.of(&self.contents.holding(content, true), any)
     }
 
     /// r0 to r9.
@@ -157,12 +169,18 @@ impl Body<'_> {
 
     /// The frame pointer, or a register that may hold anything.
     fn base(&mut self) -> u8 {
-        if self.random.percent(45) { REG_FP } else { self.reg() }
+        if self.random.percent(45) { REG_FP } else { self.holding(Content::Pointer, 50) }
     }
 
-    /// An offset from the frame pointer: mostly a slot, sometimes at the edges of slots, frames and numbers.
+    /// An offset from the frame pointer: mostly a slot, sometimes one that was used or is near it, sometimes at the edges
+    /// of slots, frames and numbers.
     fn frame_off(&mut self) -> i16 {
         let random = &mut *self.random;
+        if random.percent(20)
+            && let Some(used) = self.contents.used().get(random.below(self.contents.used().len()))
+        {
+            return used.saturating_add(random.of(&[0, 0, 0, 4, -4, 8, -8, 1, -1], 0));
+        }
         let off = match random.below(100) {
             0..55 => -8 * random.range(1, 12),
             55..75 => -4 * random.range(1, 24),
@@ -175,7 +193,11 @@ impl Body<'_> {
 
     /// An offset from a base.
     fn off(&mut self, base: u8) -> i16 {
-        if base == REG_FP { self.frame_off() } else { self.random.of(&[0, 0, 0, -8, 8, -4, 4, 16, -16], 0) }
+        match base {
+            REG_FP => self.frame_off(),
+            // A pointer often is the frame pointer itself, and nothing stands above it.
+            _ => self.random.of(&[0, 0, 0, -8, -8, -8, -4, -16, -24, 8, 4, 16], 0),
+        }
     }
 
     /// `reg = r10 + off`
@@ -187,9 +209,140 @@ impl Body<'_> {
         }
     }
 
-    fn constant(&mut self, reg: u8) {
+    fn copy(&mut self, reg: u8, other: u8) {
+        self.push(insn(class::ALU64 | alu::MOV | SRC_X, reg, other, 0, 0));
+    }
+
+    /// A small number: sizes, offsets, and what may be either.
+    fn size(&mut self, reg: u8) {
         let imm = self.random.of(&[0, 1, 4, 8, 16, 24, 48, -1, 64, 512, 100], 0);
         self.push(insn(class::ALU64 | alu::MOV, reg, 0, 0, imm));
+    }
+
+    /// A number, given or computed in a way that constant folding follows.
+    fn constant(&mut self, reg: u8) {
+        if self.random.percent(50) {
+            return self.size(reg);
+        }
+        let imm = self.random.of(&EDGES, -1);
+        match self.random.below(6) {
+            0 | 1 => self.push(insn(class::ALU64 | alu::MOV, reg, 0, 0, imm)),
+            2 | 3 => self.push(insn(class::ALU | alu::MOV, reg, 0, 0, imm)),
+            4 => {
+                let high = self.random.of(&[0, 0, -1, 1, i32::MIN], 0);
+                self.refer(insn(class::LD | mode::IMM | size::DW, reg, 0, 0, imm), Operand::High(high));
+            }
+            _ => {
+                self.read_only_address(reg);
+                self.read_only_load(reg, reg);
+            }
+        }
+        (0..self.random.range(0, 2)).for_each(|_| self.fold(reg));
+    }
+
+    /// What constant folding follows, if the register holds a constant.
+    fn fold(&mut self, reg: u8) {
+        let class = if self.random.percent(50) { class::ALU } else { class::ALU64 };
+        let (imm, step) = (self.random.of(&EDGES, -1), self.random.of(&[1, -1, 8, 0x80, i32::MIN], 1));
+        match self.random.below(6) {
+            0 | 1 => self.sign_extend(reg, reg),
+            2 => {
+                let op = self.random.of(&[alu::ADD, alu::SUB], alu::ADD);
+                self.push(insn(class | op, reg, 0, 0, step));
+            }
+            3 => self.push(insn(class | alu::AND, reg, 0, 0, imm)),
+            4 => {
+                let other = self.holding(Content::Constant, 90);
+                self.push(insn(class | alu::AND | SRC_X, reg, other, 0, 0));
+            }
+            _ => {
+                let other = self.holding(Content::Constant, 90);
+                self.push(insn(class | alu::MOV | SRC_X, reg, other, 0, 0));
+            }
+        }
+    }
+
+    fn sign_extend(&mut self, reg: u8, other: u8) {
+        let (class, bits) = match self.random.percent(70) {
+            true => (class::ALU64, self.random.of(&[8, 8, 16, 32], 8)),
+            false => (class::ALU, self.random.of(&[8, 8, 16], 8)),
+        };
+        self.push(insn(class | alu::MOV | SRC_X, reg, other, bits, 0));
+    }
+
+    fn map_address(&mut self, reg: u8) {
+        let map = self.random.below(self.setting.material.maps.len());
+        self.refer(insn(class::LD | mode::IMM | size::DW, reg, 0, 0, 0), Operand::Map(map));
+    }
+
+    /// An address in a map that nobody writes.
+    fn read_only_address(&mut self, reg: u8) {
+        let readable = |(at, map): (usize, &Map)| Some((at, map.rdonly_value.as_ref()?.len()));
+        let maps: Vec<_> = self.setting.material.maps.iter().enumerate().filter_map(readable).collect();
+        let Some((map, len)) = maps.get(self.random.below(maps.len())) else { return };
+        let offset = self.random.below(*len);
+        let offset = if self.random.percent(80) { offset / 8 * 8 } else { offset };
+        let load = insn(class::LD | mode::IMM | size::DW, reg, 0, 0, 0);
+        self.refer(load, Operand::MapValue(*map, offset as i32));
+    }
+
+    fn read_only_load(&mut self, reg: u8, base: u8) {
+        let (mode, size) = match self.random.percent(40) {
+            true => (mode::MEMSX, self.random.of(&[size::B, size::H, size::W], size::B)),
+            false => (mode::MEM, self.random.of(&SIZES, size::DW)),
+        };
+        let off = self.random.of(&[0, 0, 0, 1, 4, -8], 0);
+        self.push(insn(class::LDX | mode | size, reg, base, off, 0));
+    }
+
+    /// A jump that nothing decides, as far as that is known.
+    fn open_branch(&mut self, target: Operand) {
+        let reg = self.reg();
+        let open = self.contents.holding(Content::Constant, false);
+        let reg = if self.random.percent(80) { self.random.of(&open, reg) } else { reg };
+        self.branch(reg, target);
+    }
+
+    /// A jump on something that constant folding may know: in `reg`, or in a register that holds such.
+    fn decided_branch(&mut self, reg: u8, target: Operand) {
+        let known = self.contents.holding(Content::Constant, true);
+        let reg = if self.random.percent(50) { self.random.of(&known, reg) } else { reg };
+        if !known.contains(&reg) {
+            self.constant(reg);
+        }
+        self.branch(reg, target);
+    }
+
+    fn branch(&mut self, reg: u8, target: Operand) {
+        let code = self.condition();
+        match self.random.below(20) {
+            0..7 => {
+                let other = self.holding(Content::Constant, 30);
+                self.refer(insn(code | SRC_X, reg, other, 0, 0), target);
+            }
+            7..15 => {
+                let imm = self.random.of(&[0, 1, 2, 8, 16, -1, 512], 0);
+                self.refer(insn(code, reg, 0, 0, imm), target);
+            }
+            _ => {
+                let imm = self.random.of(&EDGES, 0);
+                self.refer(insn(code, reg, 0, 0, imm), target);
+            }
+        }
+    }
+
+    /// A value of any kind.
+    fn value(&mut self, reg: u8, content: Content) {
+        match content {
+            Content::Pointer => self.pointer(reg),
+            Content::Constant => self.constant(reg),
+            Content::Map => self.map_address(reg),
+            Content::MapValue => self.read_only_address(reg),
+            Content::Other => {
+                let other = self.reg();
+                self.copy(reg, other);
+            }
+        }
     }
 
     fn condition(&mut self) -> u8 {
@@ -206,14 +359,14 @@ impl Body<'_> {
     }
 
     pub(super) fn action(&mut self) {
-        match self.weights.choose(self.random) {
+        match self.setting.choose(self.random) {
             Action::Pointer => {
                 let reg = self.reg();
                 self.pointer(reg);
             }
             Action::Move => {
                 let (dst, src) = (self.reg(), self.reg());
-                self.push(insn(class::ALU64 | alu::MOV | SRC_X, dst, src, 0, 0));
+                self.copy(dst, src);
             }
             Action::Add => {
                 let op = self.random.of(&[alu::ADD, alu::SUB], alu::ADD);
@@ -236,15 +389,20 @@ impl Body<'_> {
             }
             Action::Alu32 => {
                 let op = self.random.of(&[alu::ADD, alu::SUB, alu::AND, alu::MOV, alu::XOR], alu::MOV);
-                let (dst, src) = (self.reg(), self.reg());
+                let (dst, src) = (self.holding(Content::Constant, 40), self.reg());
+                let imm = if self.random.percent(50) { 0 } else { self.random.of(&EDGES, 0) };
                 match self.random.percent(50) {
                     true => self.push(insn(class::ALU | op | SRC_X, dst, src, 0, 0)),
-                    false => self.push(insn(class::ALU | op, dst, 0, 0, 0)),
+                    false => self.push(insn(class::ALU | op, dst, 0, 0, imm)),
                 }
             }
+            Action::Fold => {
+                let reg = self.holding(Content::Constant, 85);
+                self.fold(reg);
+            }
             Action::SignExtend => {
-                let (dst, src, bits) = (self.reg(), self.reg(), self.random.of(&[8, 16, 32], 8));
-                self.push(insn(class::ALU64 | alu::MOV | SRC_X, dst, src, bits, 0));
+                let (dst, src) = (self.reg(), self.holding(Content::Constant, 50));
+                self.sign_extend(dst, src);
             }
             Action::AddressCast => {
                 let (dst, src, imm) = (self.reg(), self.reg(), self.random.of(&[1, 65_536], 1));
@@ -274,6 +432,8 @@ impl Body<'_> {
             Action::Load => {
                 let (base, size) = (self.base(), self.random.of(&SIZES, size::DW));
                 let (reg, off) = (self.reg(), self.off(base));
+                let fills = base == REG_FP && self.random.percent(30);
+                let off = if fills { self.random.of(self.contents.spilled(), off) } else { off };
                 self.push(insn(class::LDX | mode::MEM | size, reg, base, off, 0));
             }
             Action::LoadSigned => {
@@ -298,19 +458,29 @@ impl Body<'_> {
             }
             Action::Callback => self.callback(),
             Action::Branch => {
-                let (code, dst, target) = (self.condition(), self.reg(), self.target());
-                let (src, imm) = (self.reg(), self.random.of(&[0, 1, 2, 8, 16, -1, 512], 0));
-                match self.random.percent(35) {
-                    true => self.refer(insn(code | SRC_X, dst, src, 0, 0), target),
-                    false => self.refer(insn(code, dst, 0, 0, imm), target),
-                }
+                let (reg, target) = (self.reg(), self.target());
+                self.branch(reg, target);
             }
             Action::DecidedBranch => {
-                let reg = self.reg();
-                self.constant(reg);
-                let (code, target) = (self.condition(), self.target());
-                let imm = self.random.of(&[0, 1, 8, -1], 0);
-                self.refer(insn(code, reg, 0, 0, imm), target);
+                let (reg, target) = (self.reg(), self.target());
+                self.decided_branch(reg, target);
+            }
+            Action::Arms => self.arms(),
+            Action::Either => {
+                let kinds = [
+                    Content::Pointer,
+                    Content::Pointer,
+                    Content::Constant,
+                    Content::Map,
+                    Content::MapValue,
+                    Content::Other,
+                ];
+                let (reg, content) = (self.reg(), self.random.of(&kinds, Content::Pointer));
+                self.on_two_paths(|body| {
+                    let alike = body.random.percent(60);
+                    let content = if alike { content } else { body.random.of(&kinds, content) };
+                    body.value(reg, content);
+                });
             }
             Action::MayGoto => {
                 let target = self.target();
@@ -323,25 +493,23 @@ impl Body<'_> {
             }
             Action::LoadAbs => {
                 // Only programs on packets may, and only where they return an integer.
-                if self.is_main && matches!(self.prog_type, 1 | 3 | 8) {
+                if self.is_main && matches!(self.setting.prog_type.id, 1 | 3 | 8) {
                     let size = self.random.of(&[size::B, size::H, size::W], size::B);
                     self.push(insn(class::LD | mode::ABS | size, 0, 0, 0, 4));
                 }
             }
             Action::StackArgument => self.stack_argument(),
             Action::MapAddress => {
-                let (reg, map) = (self.reg(), self.random.below(self.material.maps.len()));
-                self.refer(insn(class::LD | mode::IMM | size::DW, reg, 0, 0, 0), Operand::Map(map));
+                let reg = self.reg();
+                self.map_address(reg);
             }
             Action::ReadOnlyLoad => {
-                let readable = |map: &Map| map.rdonly_value.is_some();
-                let Some(map) = self.material.maps.iter().position(readable) else { return };
-                let (reg, other) = (self.reg(), self.reg());
-                let offset = 8 * self.random.range(0, 7);
-                let load = insn(class::LD | mode::IMM | size::DW, reg, 0, 0, 0);
-                self.refer(load, Operand::MapValue(map, offset));
-                let size = self.random.of(&SIZES, size::DW);
-                self.push(insn(class::LDX | mode::MEM | size, other, reg, 0, 0));
+                let reg = self.reg();
+                let base = self.holding(Content::MapValue, 50);
+                if !self.contents.holding(Content::MapValue, true).contains(&base) {
+                    self.read_only_address(base);
+                }
+                self.read_only_load(reg, base);
             }
         }
     }
@@ -374,32 +542,45 @@ impl Body<'_> {
         match kind {
             ArgKind::None | ArgKind::Other => {}
             ArgKind::Map => {
-                let map = self.random.below(self.material.maps.len());
-                self.refer(insn(class::LD | mode::IMM | size::DW, reg, 0, 0, 0), Operand::Map(map));
+                let held = self.holding(Content::Map, 30);
+                match self.contents.holding(Content::Map, true).contains(&held) {
+                    true => self.copy(reg, held),
+                    // Two maps mostly have two sizes.
+                    false if self.random.percent(25) => self.on_two_paths(|body| body.map_address(reg)),
+                    false => self.map_address(reg),
+                }
             }
-            ArgKind::MemSize => self.constant(reg),
+            ArgKind::MemSize => match self.random.percent(85) {
+                true => self.either(|body| body.size(reg)),
+                false => self.constant(reg),
+            },
             ArgKind::MapKey
             | ArgKind::MapValue
             | ArgKind::Mem
             | ArgKind::FixedMem(_)
             | ArgKind::Dynptr
             | ArgKind::Stack => match self.random.percent(75) {
-                true => self.pointer(reg),
+                true => self.either(|body| body.pointer(reg)),
                 false => {
-                    let other = self.reg();
-                    self.push(insn(class::ALU64 | alu::MOV | SRC_X, reg, other, 0, 0));
+                    let other = self.holding(Content::Pointer, 50);
+                    self.copy(reg, other);
                 }
             },
         }
     }
 
     fn helper(&mut self) {
-        let id = self.random.range(1, 211);
-        if self.calls_back(id) {
+        let prog_type = self.setting.prog_type;
+        let any = self.random.range(1, LAST_HELPER);
+        let id = match self.random.below(10) {
+            0..2 => self.random.of(&prog_type.on_maps, any),
+            2..5 => self.random.of(&prog_type.on_memory, any),
+            _ => any,
+        };
+        if calls_back(id) {
             return;
         }
-        let like = Loaded { prog_type: self.prog_type, ..Loaded::default() };
-        if let Some(prototype) = helpers::prototype(self.dialect, &like, id) {
+        if let Some(prototype) = helpers::prototype(self.setting.dialect, &prog_type.example(), id) {
             for (reg, arg) in (1..=5).zip(&prototype.args) {
                 if self.random.percent(85) {
                     self.argument(reg, arg.kind);
@@ -412,42 +593,38 @@ impl Body<'_> {
         self.push(insn(class::JMP | jmp::CALL, 0, 0, 0, id));
     }
 
-    fn calls_back(&self, id: i32) -> bool {
-        matches!(
-            id,
-            func::LOOP
-                | func::FOR_EACH_MAP_ELEM
-                | func::FIND_VMA
-                | func::USER_RINGBUF_DRAIN
-                | func::TAIL_CALL
-        )
-    }
-
     fn kfunc(&mut self) {
         for reg in 1..=5 {
             match self.random.below(4) {
-                0 | 1 => self.pointer(reg),
-                2 => self.constant(reg),
+                0 | 1 => self.either(|body| body.pointer(reg)),
+                2 => self.either(|body| body.size(reg)),
                 _ => {}
             }
         }
-        let kfunc = self.random.below(self.material.kfuncs.len());
+        let kfunc = self.random.below(self.setting.material.kfuncs.len());
         self.refer(insn(class::JMP | jmp::CALL, 0, pseudo::KFUNC_CALL, 0, 0), Operand::Kfunc(kfunc));
     }
 
+    /// A call, and sometimes another one with other arguments.
     pub(super) fn call(&mut self, callee: u32) {
-        for reg in 1..=5 {
-            match self.random.below(6) {
-                0 | 1 => self.pointer(reg),
-                2 => self.constant(reg),
-                3 => {
-                    let other = self.reg();
-                    self.push(insn(class::ALU64 | alu::MOV | SRC_X, reg, other, 0, 0));
-                }
-                _ => {}
-            }
+        let calls = if self.random.percent(20) { 2 } else { 1 };
+        for _ in 0..calls {
+            (1..=5).for_each(|reg| self.pass(reg));
+            self.refer(insn(class::JMP | jmp::CALL, 0, pseudo::CALL, 0, 0), Operand::Call(callee));
         }
-        self.refer(insn(class::JMP | jmp::CALL, 0, pseudo::CALL, 0, 0), Operand::Call(callee));
+    }
+
+    /// Something for a subprogram.
+    fn pass(&mut self, reg: u8) {
+        match self.random.below(8) {
+            0 | 1 => self.either(|body| body.pointer(reg)),
+            2 => self.constant(reg),
+            3 | 4 => {
+                let other = self.holding(Content::Pointer, 70);
+                self.copy(reg, other);
+            }
+            _ => {}
+        }
     }
 
     fn callback(&mut self) {
@@ -459,19 +636,19 @@ impl Body<'_> {
         let helper = self.random.of(&helpers, func::LOOP);
         let (callback, context) = if helper == func::FIND_VMA { (3, 4) } else { (2, 3) };
         let address = insn(class::LD | mode::IMM | size::DW, callback, 0, 0, 0);
-        self.refer(address, Operand::Address(callee));
-        if self.random.percent(20) {
-            // Perhaps another one.
-            let (code, reg, target) =
-                (self.condition(), self.reg(), Operand::Jump(self.insns.len() as u32 + 2));
-            self.refer(insn(code, reg, 0, 0, 0), target);
-            let callee = self.random.of(self.callees, callee);
+        if self.random.percent(25) {
+            // Perhaps another one, or not known which.
+            self.on_two_paths(|body| {
+                let callee = body.random.of(body.callees, callee);
+                body.refer(address, Operand::Address(callee));
+            });
+        } else {
             self.refer(address, Operand::Address(callee));
         }
         match self.random.below(5) {
             0 => self.constant(context),
             1 => {}
-            _ => self.pointer(context),
+            _ => self.either(|body| body.pointer(context)),
         }
         self.push(insn(class::JMP | jmp::CALL, 0, 0, 0, helper));
     }

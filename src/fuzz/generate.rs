@@ -1,7 +1,8 @@
 //! The generator: programs, and which of a few is the one.
 
-use super::body::{Body, Weights};
+use super::body::Body;
 use super::features::{Features, Seen};
+use super::setting::{ProgramType, Setting};
 use crate::assemble::{AssembleError, Function, Kfunc, Program, Signature};
 use crate::bpf::btf::{Btf, Kind};
 use crate::random::Random;
@@ -79,7 +80,7 @@ impl Material {
     }
 }
 
-/// Maps whose key and value sizes make their accesses differ.
+/// Maps whose key and value sizes make their accesses differ, and data that programs can only read.
 fn maps() -> Vec<Map> {
     const HASH: u32 = 1;
     const ARRAY: u32 = 2;
@@ -91,13 +92,10 @@ fn maps() -> Vec<Map> {
         max_entries: 4,
         ..Map::default()
     };
-    let bytes: Vec<u8> = [0, 1, 8, 16, 64, 0xff, 3, 0].into_iter().flat_map(u64::to_le_bytes).collect();
-    vec![
-        plain("array", ARRAY, 4, 8),
-        plain("hash", HASH, 8, 48),
-        plain("wide", HASH, 24, 4),
+    let read_only = |name: &str, numbers: &[u64]| {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         Map {
-            name: "rodata".into(),
+            name: name.into(),
             map_type: ARRAY,
             shape: MapShape { key_size: 4, value_size: bytes.len() as u32 },
             max_entries: 1,
@@ -105,7 +103,18 @@ fn maps() -> Vec<Map> {
             frozen: true,
             rdonly_value: Some(bytes),
             ..Map::default()
-        },
+        }
+    };
+    vec![
+        plain("array", ARRAY, 4, 8),
+        plain("hash", HASH, 8, 48),
+        plain("wide", HASH, 24, 4),
+        read_only("rodata", &[0, 1, 8, 16, 64, 0xff, 3, 0]),
+        // Numbers whose sign depends on how many of their bits are read.
+        read_only(
+            "edges",
+            &[0x80, 0x7f, 0x8000, 0xffff, 0x8000_0000, 0xffff_ff80, u64::MAX, 1 << 63, 8, 0x80f0],
+        ),
     ]
 }
 
@@ -115,13 +124,15 @@ pub struct Generator {
     seed: u64,
     dialect: Dialect,
     material: Material,
+    types: Arc<[ProgramType; SECTIONS.len()]>,
     seen: Seen,
 }
 
 impl Generator {
     /// The same seed, dialect and material make the same programs.
     pub fn new(seed: u64, dialect: Dialect, material: Material) -> Generator {
-        Generator { seed, dialect, material, seen: Seen::default() }
+        let types = SECTIONS.map(|(section, id)| ProgramType::new(section, id, dialect));
+        Generator { seed, dialect, material, types: Arc::new(types), seen: Seen::default() }
     }
 
     /// What the analyses of the programs made so far did.
@@ -163,26 +174,18 @@ impl Generator {
     }
 
     fn program(&self, number: u64, random: &mut Random) -> Program {
-        let (section, prog_type) = random.of(&SECTIONS, ("socket", 1));
+        let [first, ..] = &*self.types;
+        let prog_type = self.types.get(random.below(self.types.len())).unwrap_or(first);
         let count = random.of(&[0, 0, 1, 1, 2, 3, 5], 0);
         let mut functions = Vec::new();
-        let weights = Weights::new(random, &self.material, self.dialect);
+        let setting = Setting::new(random, &self.material, prog_type, self.dialect);
         for label in 0..=count {
             let is_main = label == 0;
-            let length = if is_main { random.range(3, 45) } else { random.range(1, 18) };
+            let length = if is_main { random.range(3, 36) } else { random.range(1, 14) };
             // Calls lead to later functions; rarely to any, which is a recursion sooner or later.
             let callees: Vec<u32> =
                 if random.percent(1) { (1..=count).collect() } else { (label + 1..=count).collect() };
-            let mut body = Body {
-                random,
-                weights: &weights,
-                material: &self.material,
-                dialect: self.dialect,
-                prog_type,
-                is_main,
-                callees: &callees,
-                insns: Vec::new(),
-            };
+            let mut body = Body::new(random, &setting, is_main, &callees);
             for _ in 0..length {
                 body.action();
             }
@@ -200,7 +203,7 @@ impl Generator {
         }
         let mut program = Program {
             name: format!("p{number}"),
-            section: section.to_owned(),
+            section: prog_type.section.to_owned(),
             functions,
             maps: Arc::clone(&self.material.maps),
             kfuncs: Arc::clone(&self.material.kfuncs),
@@ -251,6 +254,12 @@ fn section_of(program: &Program) -> (&'static str, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        log::{Event, Listener},
+        verifier,
+    };
+    use livediff_capture::insn::jmp;
+    use std::collections::HashMap;
 
     fn programs(seed: u64, count: u64) -> Vec<Program> {
         let material = Material { maps: Arc::new(maps()), kfuncs: Arc::default() };
@@ -270,7 +279,7 @@ mod tests {
         let programs = programs(1, 150);
         let analysed = programs.iter().filter(|program| {
             let loaded = loaded(program).unwrap();
-            crate::verifier::analyze(&loaded, Dialect::V7_2, &mut crate::log::Silent).is_ok()
+            verifier::analyze(&loaded, Dialect::V7_2, &mut crate::log::Silent).is_ok()
         });
         let analysed = analysed.count();
         assert!(analysed * 100 >= programs.len() * 97, "{analysed} of {}", programs.len());
@@ -286,5 +295,84 @@ mod tests {
         };
         let (few, more) = (make(0..20), make(20..80));
         assert!(few > 150 && more > few * 3 / 2, "{few} {more}");
+    }
+
+    /// What happened in programs, beyond what every program does.
+    #[derive(Default)]
+    struct Happened {
+        sign_extended: bool,
+        upper_half_known: bool,
+        map_lost: bool,
+        branch_decided: bool,
+        /// Analyses of the subprogram behind each call at each depth.
+        analyses: HashMap<(u32, u8), u32>,
+        written_in_caller: bool,
+    }
+
+    impl Happened {
+        fn constants(&mut self, program: &verifier::Program<'_>) {
+            for idx in program.postorder.iter().copied() {
+                let loaded = program.loaded.insns[idx as usize];
+                self.branch_decided |= loaded.is_cond_jump() && !program.insn(idx).is_cond_jump();
+                let moves = loaded.op() == alu::MOV && loaded.is_src_x();
+                for next in program.successors(idx).as_slice().iter().copied() {
+                    let regs = |idx: u32| &program.const_regs[idx as usize];
+                    let (dst, src) = (usize::from(loaded.dst_reg), usize::from(loaded.src_reg));
+                    match loaded.class() {
+                        class::ALU64 if moves && matches!(loaded.off, 8 | 16 | 32) => {
+                            let (before, after) = (regs(idx).constant(src), regs(next).constant(dst));
+                            self.sign_extended |= before.is_some() && before != after;
+                        }
+                        class::ALU => {
+                            self.upper_half_known |= regs(next).constant(dst) > Some(i32::MAX as u32)
+                        }
+                        class::JMP if loaded.op() == jmp::JA => {
+                            let lost = |reg| regs(idx).map(reg).is_some() && regs(next).map(reg).is_none();
+                            self.map_lost |= (0..10).any(lost);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    impl Listener for Happened {
+        fn event(&mut self, program: &verifier::Program<'_>, event: Event<'_>) {
+            match event {
+                Event::TopoOrder { position: 0, .. } => self.constants(program),
+                Event::SubprogArgs { depth, callsites: [.., callsite], .. } => {
+                    *self.analyses.entry((*callsite, depth)).or_default() += 1;
+                }
+                Event::Instance(instance) => {
+                    let again = self.analyses.get(&(instance.callsite, instance.depth)) > Some(&1);
+                    let insns = instance.start..instance.start + instance.insn_cnt;
+                    let writes = |(frame, insn)| {
+                        instance.masks(frame, insn).is_some_and(|masks| !masks.must_write.is_empty())
+                    };
+                    let outer = insns.flat_map(|insn| (0..instance.depth).map(move |frame| (frame, insn)));
+                    self.written_in_caller |= again && outer.into_iter().any(writes);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What few programs would do that are made blindly.
+    #[test]
+    fn operands_are_such_that_something_happens() {
+        let mut counts = [0; 5];
+        for program in programs(5, 100) {
+            let mut happened = Happened::default();
+            if verifier::analyze(&loaded(&program).unwrap(), Dialect::V7_2, &mut happened).is_err() {
+                continue;
+            }
+            let Happened {
+                sign_extended, upper_half_known, map_lost, branch_decided, written_in_caller, ..
+            } = happened;
+            let all = [sign_extended, upper_half_known, map_lost, branch_decided, written_in_caller];
+            counts.iter_mut().zip(all).for_each(|(count, happened)| *count += u32::from(happened));
+        }
+        assert!(counts.iter().all(|count| *count >= 4), "{counts:?}");
     }
 }

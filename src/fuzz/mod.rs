@@ -10,8 +10,10 @@
 //! and the number of the program alone.
 
 mod body;
+mod contents;
 mod features;
 mod generate;
+mod setting;
 
 pub use features::{Features, Seen};
 pub use generate::{Generator, Material, loaded, tame};
