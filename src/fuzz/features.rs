@@ -3,7 +3,10 @@
 use crate::log::{Event, Listener, Place};
 use crate::random::Fnv;
 use crate::verifier::{self, ArgTrack, Dialect, Instance, Program, Stack, State};
-use livediff_capture::Loaded;
+use livediff_capture::{
+    Loaded,
+    insn::{REG_FP, alu},
+};
 use std::{
     collections::{BTreeSet, HashMap},
     hash::{Hash, Hasher},
@@ -94,6 +97,8 @@ impl Seen {
 #[derive(Default)]
 struct Listening {
     found: BTreeSet<u64>,
+    /// How often the subprogram behind each call was analysed at each depth.
+    analyses: HashMap<(u32, u8), u32>,
 }
 
 /// 0, 1, 2, 3 to 4, 5 to 8, ...
@@ -110,6 +115,21 @@ fn shape(value: &ArgTrack, depth: u8) -> (u8, usize) {
             (1 + depth.saturating_sub(*frame).min(2), offsets.as_slice().len())
         }
         ArgTrack::Imprecise(frames) => (4, frames.count_ones() as usize),
+    }
+}
+
+/// What constant folding knows of a register; of a constant, whether it is negative in 8 and in 32 bits.
+fn known(program: &Program<'_>, insn: u32, reg: usize) -> u8 {
+    let Some(regs) = program.const_regs.get(insn as usize) else { return 0 };
+    match (regs.constant(reg), regs.map(reg), regs.subprog(reg)) {
+        (Some(value), ..) => match ((value as i8) < 0, (value as i32) < 0) {
+            (false, false) => 1,
+            (true, false) => 2,
+            (_, true) => 3,
+        },
+        (_, Some(_), _) => 4,
+        (.., Some(_)) => 5,
+        _ => 0,
     }
 }
 
@@ -148,8 +168,29 @@ impl Listening {
         }
     }
 
+    /// Branches that are decided, and what becomes of known values from each instruction to the next.
+    fn constants(&mut self, program: &Program<'_>) {
+        for idx in program.postorder.iter().copied() {
+            let Some(loaded) = program.loaded.insns.get(idx as usize) else { continue };
+            if loaded.is_cond_jump() {
+                let now = program.insn(idx);
+                self.add(("branch", loaded.class(), loaded.is_src_x(), now.code != loaded.code, now.off > 0));
+            }
+            let extends = if loaded.op() == alu::MOV && loaded.is_src_x() { loaded.off } else { 0 };
+            for next in program.successors(idx).as_slice().iter().copied() {
+                for reg in 0..usize::from(REG_FP) {
+                    let (before, after) = (known(program, idx, reg), known(program, next, reg));
+                    if before != after {
+                        self.add(("known", loaded.code, extends, before, after));
+                    }
+                }
+            }
+        }
+    }
+
     fn instance(&mut self, program: &Program<'_>, instance: &Instance) {
-        self.add(("instance", instance.depth, bucket(instance.insn_cnt as usize)));
+        let analyses = self.analyses.get(&(instance.callsite, instance.depth)).copied().unwrap_or(1).min(2);
+        self.add(("instance", instance.depth, bucket(instance.insn_cnt as usize), analyses));
         for frame in 0..=instance.depth {
             let distance = instance.depth - frame;
             for insn in instance.start..instance.start.saturating_add(instance.insn_cnt) {
@@ -158,7 +199,7 @@ impl Listening {
                 let (read, written) = (shape(masks.may_read), shape(masks.must_write));
                 if read + written > 0 {
                     let code = program.insn(insn).code;
-                    self.add(("use/def", code, distance.min(2), read, written));
+                    self.add(("use/def", code, distance.min(2), read, written, analyses));
                 }
             }
         }
@@ -175,7 +216,11 @@ impl Listener for Listening {
                 let shape = |value: &ArgTrack| shape(value, 0);
                 self.add(("join", kind(&place), shape(&old), shape(&incoming), shape(&joined)));
             }
+            Event::TopoOrder { position: 0, .. } => self.constants(program),
             Event::Analyzing { depth, .. } => self.add(("depth", depth)),
+            Event::SubprogArgs { depth, callsites: [.., callsite], .. } => {
+                *self.analyses.entry((*callsite, depth)).or_default() += 1;
+            }
             Event::InvalidKfunc { .. } => self.add("kernel function 0"),
             Event::Instance(instance) => self.instance(program, instance),
             Event::UpdateDone { iterations, .. } => self.add(("iterations", bucket(iterations as usize))),
