@@ -373,6 +373,9 @@ mod tests {
             let all = [sign_extended, upper_half_known, map_lost, branch_decided, written_in_caller];
             counts.iter_mut().zip(all).for_each(|(count, happened)| *count += u32::from(happened));
         }
-        assert!(counts.iter().all(|count| *count >= 4), "{counts:?}");
+        // With registers chosen blindly the last is 4, with small numbers only the first two are 8 and 17, and without
+        // values that differ between two paths the third is 5.
+        let least = [20, 35, 10, 60, 7];
+        assert!(counts.iter().zip(least).all(|(count, least)| *count >= least), "{counts:?}");
     }
 }
