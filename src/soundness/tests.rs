@@ -394,6 +394,44 @@ mod known {
         assert_eq!(seen, [(5, true, None)]);
     }
 
+    /// Instances are found by call and depth, and the analysis counts depth from a subprogram that gets no pointer into a
+    /// frame. Asked with the depth in the program, it finds another chain of calls that has the same.
+    #[test]
+    fn another_chain_of_that_depth_answers() {
+        let call = |distance| insn(class::JMP | jmp::CALL, 0, pseudo::CALL, 0, distance);
+        let insns = |goes_on| {
+            vec![
+                call(3),
+                mov(2, 10),
+                goes_on,
+                exit(),
+                // Begins anew.
+                mov(1, 10),
+                add(1, -8),
+                call(1),
+                exit(),
+                // Passes on.
+                call(1),
+                exit(),
+                load(0, 1, 0),
+                exit(),
+                // Goes on.
+                call(-5),
+                exit(),
+            ]
+        };
+        for dialect in STATIC {
+            let loaded = Loaded { insns: insns(call(9)), ..program() };
+            // The seed knows instances by the whole chain.
+            let expected: &[_] =
+                if dialect == Dialect::Fed53dbcdb { &[] } else { &[(1, 10, 10), (0, 10, 10)] };
+            assert_eq!(unsound(&loaded, dialect), expected, "{dialect}");
+            // Without the other chain there is no such instance, and the one that counts from there is found.
+            let alone = Loaded { insns: insns(call(1))[..12].to_vec(), ..program() };
+            assert_eq!(unsound(&alone, dialect), [], "{dialect}");
+        }
+    }
+
     /// The seed alone: a store to one of two slots forgets what was spilled in both.
     #[test]
     fn a_store_to_one_of_two_slots_forgets_both_in_the_seed() {

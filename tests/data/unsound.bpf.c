@@ -3,7 +3,8 @@
  * Programs that are right, that Linux 6.18 and 7.0 accept, and that Linux 7.1 to 7.3 refuse with "slot poisoned by dead
  * code elimination": their liveness analysis calls fp-8 dead although it is read. `livediff soundness` finds each.
  *
- * In all of them fp-8 is 0 or 8. States are compared at label 2, and there fp-8 is taken for dead.
+ * In all of them fp-8 is 0 or 8. States are compared at label 2 (in the last at label 1 of reads_through_r1), and there
+ * fp-8 is taken for dead.
  */
 #include "corpus.h"
 
@@ -89,6 +90,39 @@ PROG("socket", filled_by_exchange)
 {
 	ASM("r1 = r10; r1 += -8; *(u64 *)(r10 - 16) = r1;" LOOKUP EIGHT_OR_ZERO
 	    "r2 = 0; r2 = xchg_64(r10 - 16, r2); r2 = *(u64 *)(r2 + 0);" USE ::[array] "i"(&array));
+}
+
+/* Reads through r1, after a place where states are compared. */
+SUB(reads_through_r1)
+{
+	ASM("r6 = r1; call 7; if r0 == 7 goto 1f; r9 = 0; r9 = 1; r9 = 2; r9 = 3; 1: r9 = 0; r0 = *(u64 *)(r6 + 0); exit;");
+}
+
+SUB(passes_on)
+{
+	ASM("call reads_through_r1; exit;");
+}
+
+/* Without arguments in frames: the analysis begins anew here, and takes this frame for the outermost. */
+SUB(begins_anew)
+{
+	ASM("call 7; *(u64 *)(r10 - 8) = 8; if r0 == 1 goto 1f; *(u64 *)(r10 - 8) = 0; 1: r1 = r10; r1 += -8;"
+	    "call passes_on; exit;");
+}
+
+SUB(goes_on)
+{
+	ASM("call passes_on; r0 = 0; exit;");
+}
+
+/*
+ * Two chains of calls lead to the same call of reads_through_r1, both in the fourth frame. What is known of the first
+ * counts its frames from begins_anew. Asked about it with frames counted from the program, the analysis finds, by the
+ * call and the number of frames, the second chain, in which r1 is no pointer into a frame.
+ */
+PROG("socket", another_chain_of_that_depth)
+{
+	ASM(LOOKUP "call begins_anew; r7 = r0; r1 = r8; r2 = r10; call goes_on; r2 = r7;" USE ::[array] "i"(&array));
 }
 
 LICENSE;
