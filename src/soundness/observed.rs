@@ -389,14 +389,16 @@ fn explain(analysis: &Analysis<'_>, plain: &Program<'_>, observed: &Observed, op
     }
 }
 
-/// The instructions of which it was said, in this chain of calls or one that goes on from it or leads to it, that there
-/// is a write from there on.
+/// The instructions that the path walk came to and of which it was said, in this chain of calls or one that goes on from
+/// it or leads to it, that there is a write from there on. Where states are compared the latter alone may be the word of
+/// what follows.
 fn writes_seen(observed: &Observed, chain: &[u32]) -> BTreeSet<u32> {
     let callsites = |chain: &[u32]| chain.split_last().map(|(_, callsites)| callsites.to_vec());
     let own = callsites(chain).unwrap_or_default();
-    let seen = observed.slots.iter().filter(|((chain, ..), slots)| {
+    let seen = observed.slots.iter().filter(|((chain, _, insn), slots)| {
         let other = callsites(chain).unwrap_or_default();
-        slots.written != 0 && (other.starts_with(&own) || own.starts_with(&other))
+        let related = other.starts_with(&own) || own.starts_with(&other);
+        slots.written != 0 && related && observed.visited.contains(insn)
     });
     seen.map(|((.., insn), _)| *insn).collect()
 }

@@ -236,28 +236,22 @@ fn what_older_kernels_do_not_know_is_explained() {
     ];
     let loaded = Loaded { insns, ..program() };
     let analysis = analyze(&loaded, Dialect::V7_2, &mut Silent).unwrap();
-    let seen = |written: &[u32]| {
-        let walk: String = (0..7).map(|insn| format!("{insn}: (7a) x\n")).collect();
-        let written: String =
-            written.iter().map(|insn| format!("(0) frame 0 insn {insn} +written -8 \n")).collect();
-        let log = "(0) frame 0 insn 5 +live -8 \n(0) frame 0 insn 1 +live -8 \n(0) frame 0 insn 0 +live -8 \n\
-                   (0) frame 0 insn 4 -live -8\n(0) frame 0 insn 1 -live -8\n"
-            .to_owned()
-            + &walk
-            + &written + "(0) live stack update done in 2 iterations\n";
+    let seen = |live: &[u32], visited: &[u32], written: &[u32]| {
+        let live = live.iter().map(|insn| format!("(0) frame 0 insn {insn} +live -8 \n"));
+        let visited = visited.iter().map(|insn| format!("{insn}: (7a) x\n"));
+        let written = written.iter().map(|insn| format!("(0) frame 0 insn {insn} +written -8 \n"));
+        let log = live.chain(visited).chain(written).collect::<String>()
+            + "(0) frame 0 insn 4 -live -8\n(0) live stack update done in 2 iterations\n";
         let checked = observed::check(&analysis, &analysis, &observed::parse(&log).unwrap());
         checked.missed.iter().map(|missed| (missed.insn, missed.why)).collect::<Vec<_>>()
     };
-    assert_eq!(seen(&[2, 4]), [(0, Some(observed::Why::Loop))]);
-    assert_eq!(seen(&[2]), [(0, Some(observed::Why::NotVisited))]);
-    // Not without a loop.
-    let log =
-        "(0) frame 0 insn 1 +live -8 \n(0) frame 0 insn 2 +written -8 \n(0) frame 0 insn 4 +written -8 \n";
-    let checked = observed::check(&analysis, &analysis, &observed::parse(log).unwrap());
-    assert_eq!(
-        checked.missed.iter().map(|missed| (missed.insn, missed.why)).collect::<Vec<_>>(),
-        [(1, None)]
-    );
+    let all = [0, 1, 2, 3, 4, 5, 6];
+    assert_eq!(seen(&[5, 0], &all, &[2, 4]), [(0, Some(observed::Why::Loop))]);
+    // The second write is seen in another chain of calls, or not at all.
+    assert_eq!(seen(&[5, 0], &all, &[2]), [(0, Some(observed::Why::NotVisited))]);
+    assert_eq!(seen(&[5, 0], &[0, 1, 2, 3, 5, 6], &[2, 4]), [(0, Some(observed::Why::NotVisited))]);
+    // Behind the loop nothing keeps it live.
+    assert_eq!(seen(&[1], &all, &[2, 4]), [(1, None)]);
 }
 
 fn mov(dst: u8, src: u8) -> Insn {
