@@ -397,11 +397,13 @@ impl<'a, W: Watch> Machine<'a, W> {
     fn load_special(&mut self, at: u32, insn: &Insn) -> Next {
         if insn.is_ld_abs_ind() {
             // Outside of the packet, the subprogram is left.
-            let result = self.other();
+            let result = Value::drawn(value::loaded(self.draw(8), insn.size_bytes() as usize, false));
             if self.random.percent(30) {
                 return self.leave(result);
             }
-            self.called(result);
+            // r1 to r5 are lost, which the analysis does not take note of: nobody may read them, and what they had
+            // tells no lie.
+            self.set(0, result);
             return Ok(at + 1);
         }
         if !insn.is_ldimm64() {

@@ -121,6 +121,26 @@ fn findings_are_told_with_their_path() {
     }
 }
 
+/// The analysis has pointers in r1 to r5 behind a load from a packet, where the verifier lets nobody read them.
+#[test]
+fn what_a_load_from_a_packet_takes_away_is_no_finding() {
+    let packet = insn(class::LD | mode::ABS | size::W, 0, 0, 0, 4);
+    for pointer in [0, 2] {
+        let insns = vec![
+            mov(pointer, 10),
+            add(pointer, -8),
+            packet,
+            insn(class::ST | mode::MEM | size::DW, pointer, 0, -16, 0),
+            load(0, 10, -24),
+            exit(),
+        ];
+        let loaded = Loaded { insns, ..program() };
+        for dialect in [Dialect::Fed53dbcdb, Dialect::V7_1, Dialect::V7_2, Dialect::V7_3] {
+            assert_eq!(unsound(&loaded, dialect), [], "{dialect}, r{pointer}");
+        }
+    }
+}
+
 #[test]
 fn what_was_observed_is_read_from_the_log() {
     let log = "func#0 @0\nLive regs before insn:\n  0: .1........ (bf) r6 = r1\n0: R1=ctx() R10=fp0\n\
