@@ -9,8 +9,7 @@ mod skipped;
 
 use livediff::Dialect;
 use livediff::bpf::btf::Btf;
-use livediff::bpf::helpers::{self, Offered};
-use livediff::bpf::{Insn, kfunc::Kfuncs};
+use livediff::bpf::{Callable, Insn, helpers};
 use livediff_capture::{Attach, Loaded};
 use skipped::skipped;
 use std::collections::HashMap;
@@ -56,13 +55,13 @@ fn hold(said: &str, dialect: Dialect) -> [usize; 2] {
     let functions: Vec<&str> = named("kfunc").chain(named("function")).collect();
     let (data, ids) = btf_of(&functions);
     let btf = Btf::parse(&data).expect("valid");
-    let index = Kfuncs::new(&btf, dialect, None);
+    let kfuncs_of = Callable::new(&btf, dialect, &[]);
     let there = helpers::implementations(dialect);
     let there: Vec<&str> = there.into_iter().filter(|name| !absent.contains(name)).collect();
     assert!(there.contains(&ALWAYS_THERE));
     let (helper_data, _) = btf_of(&there);
     let helper_btf = Btf::parse(&helper_data).expect("valid");
-    let offered = Offered::new(&helper_btf, dialect);
+    let helpers_of = Callable::new(&helper_btf, dialect, &[]);
     let all: Vec<Insn> = all.zip(0..).map(|(_, imm)| Insn { code: 0x85, imm, ..Insn::default() }).collect();
 
     let mut programs: Vec<Loaded> = Vec::new();
@@ -74,7 +73,7 @@ fn hold(said: &str, dialect: Dialect) -> [usize; 2] {
                 programs.clear();
             }
             let mut loaded = Loaded { insns: all.clone(), ..program(rest) };
-            loaded.helpers_missing = offered.missing(&loaded);
+            helpers_of.fill(&mut loaded);
             programs.push(loaded);
         }
         if word != "helpers" && word != "kfuncs" {
@@ -89,8 +88,9 @@ fn hold(said: &str, dialect: Dialect) -> [usize; 2] {
                     (helpers::name(dialect, id).expect("a name"), allowed)
                 } else {
                     let call = Insn { code: 0x85, src_reg: 2, imm: ids[kfuncs[at]], ..Insn::default() };
-                    let found = index.resolve(&Loaded { insns: vec![call], ..loaded.clone() });
-                    (kfuncs[at], found[0].prototype.is_some())
+                    let mut calls = Loaded { insns: vec![call], ..loaded.clone() };
+                    kfuncs_of.fill(&mut calls);
+                    (kfuncs[at], calls.kfuncs[0].prototype.is_some())
                 };
                 let Loaded { prog_type, expected_attach_type, prog_flags, attach, .. } = loaded;
                 assert_eq!(
