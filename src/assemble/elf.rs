@@ -1,6 +1,7 @@
 //! Programs as an ELF object, as clang would write it, for libbpf.
 
 use super::{AssembleError, Function, Operand, Program, Signature, Type, identifier, types};
+use crate::loader::tables;
 use livediff_capture::{Insn, Map, MapShape, insn::pseudo};
 use object::{
     Endianness,
@@ -157,6 +158,8 @@ enum Target {
     Function(String),
     Map(usize),
     Kfunc(String),
+    /// A jump table, by its place among those of the object.
+    JumpTable(usize),
 }
 
 struct Writer {
@@ -165,6 +168,13 @@ struct Writer {
     /// By name, those of programs; subprograms are in `.text`.
     code: BTreeMap<String, Code>,
     kfuncs: BTreeMap<String, u32>,
+    jump_tables: Vec<JumpTable>,
+}
+
+/// Where a jump table leads, in the words of its section: bytes from the begin of the code's section.
+struct JumpTable {
+    name: String,
+    targets: Vec<u64>,
 }
 
 const TEXT: &str = ".text";
@@ -172,7 +182,13 @@ const TEXT: &str = ".text";
 impl Writer {
     fn new() -> Writer {
         let code = BTreeMap::from([(TEXT.to_owned(), Code::default())]);
-        Writer { types: Types::new(), maps: UsedMaps::default(), code, kfuncs: BTreeMap::new() }
+        Writer {
+            types: Types::new(),
+            maps: UsedMaps::default(),
+            code,
+            kfuncs: BTreeMap::new(),
+            jump_tables: Vec::new(),
+        }
     }
 
     fn program(&mut self, program: &Program, several: bool) -> Result<(), AssembleError> {
@@ -208,10 +224,10 @@ impl Writer {
             {
                 self.types.tag(&format!("exception_callback:{callback}"), type_id);
             }
-            let (slots, relocations) = self.code_of(program, function, &starts)?;
             let section = if main { program.section.clone() } else { TEXT.to_owned() };
+            let start = self.code.get(&section).map_or(0, |code| code.insns.len());
+            let (slots, relocations) = self.code_of(program, function, &starts, start)?;
             let code = self.code.entry(section).or_default();
-            let start = code.insns.len();
             code.functions.push([u32::try_from(start * 8).unwrap_or(u32::MAX), type_id]);
             code.symbols.push(FunctionSymbol { name: symbol, global, start, slots: slots.len() });
             code.relocations.extend(relocations.into_iter().map(|(at, target)| (start + at, target)));
@@ -225,14 +241,17 @@ impl Writer {
         function.global || Some(function.label) == program.exception_callback
     }
 
-    /// The slots of a function, and what in them refers to what.
+    /// The slots of a function, and what in them refers to what. `begin` is its first slot in its section.
     fn code_of(
         &mut self,
         program: &Program,
         function: &Function,
         starts: &HashMap<u32, (usize, Option<String>)>,
+        begin: usize,
     ) -> Result<(Vec<Insn>, Relocations), AssembleError> {
         let mut slots = function.encode()?;
+        // By number in the function, the place among those of the object.
+        let mut tables: HashMap<usize, usize> = HashMap::new();
         let mut relocations = Vec::new();
         let mut at = 0;
         for insn in &function.insns {
@@ -269,6 +288,21 @@ impl Writer {
                         self.kfuncs.insert(kfunc.name.clone(), id);
                     }
                     (Target::Kfunc(kfunc.name.clone()), -1, pseudo::CALL)
+                }
+                Operand::JumpTable(number) => {
+                    let place = match tables.get(&number) {
+                        Some(place) => *place,
+                        None => {
+                            let slots = function.table_slots(number)?;
+                            let targets = slots.into_iter().map(|slot| (begin + slot) as u64 * 8).collect();
+                            // As clang calls them: `BPF.JT.`, the function, the table.
+                            let place = self.jump_tables.len();
+                            self.jump_tables.push(JumpTable { name: format!("BPF.JT.{place}.0"), targets });
+                            tables.insert(number, place);
+                            place
+                        }
+                    };
+                    (Target::JumpTable(place), 0, 0)
                 }
             };
             if let Some(slot) = slots.get_mut(at) {
@@ -358,6 +392,7 @@ impl Writer {
         let text = sections
             .get(TEXT)
             .map(|text| file.symbol("", elf::STB_LOCAL, elf::STT_SECTION, Some((*text, 0, 0))));
+        let jump_tables = file.jump_tables(&self.jump_tables);
         let mut symbols: HashMap<String, SymbolId> = HashMap::new();
         for global in [false, true] {
             for (name, code) in &self.code {
@@ -391,6 +426,7 @@ impl Writer {
                 Target::Text => text,
                 Target::Function(name) | Target::Kfunc(name) => symbols.get(name).copied(),
                 Target::Map(number) => map_symbols.get(*number).copied(),
+                Target::JumpTable(number) => jump_tables.get(*number).copied(),
             };
             let relocation = |(at, target): &(usize, Target)| {
                 let load = code.insns.get(*at).is_some_and(Insn::is_ldimm64);
@@ -525,6 +561,25 @@ impl<'d> File<'d> {
             (symbol.st_value, symbol.st_size) = (offset, size);
         }
         symbol.id()
+    }
+
+    /// The section of jump tables, if there are any, and the symbol of each, whose size tells where it ends.
+    fn jump_tables(&mut self, jump_tables: &[JumpTable]) -> Vec<SymbolId> {
+        if jump_tables.is_empty() {
+            return Vec::new();
+        }
+        let targets = jump_tables.iter().flat_map(|table| &table.targets);
+        let bytes: Vec<u8> = targets.flat_map(|target| target.to_le_bytes()).collect();
+        let data = SectionData::Data(bytes.into());
+        let section = self.section(tables::SECTION, elf::SHT_PROGBITS, elf::SHF_ALLOC, data);
+        let mut at = 0;
+        let symbol = |table: &JumpTable| {
+            let size = table.targets.len() as u64 * tables::ENTRY;
+            let behind = at + size;
+            let place = (section, std::mem::replace(&mut at, behind), size);
+            self.symbol(&table.name, elf::STB_LOCAL, elf::STT_OBJECT, Some(place))
+        };
+        jump_tables.iter().map(symbol).collect()
     }
 
     fn relocations(&mut self, name: &str, of: SectionId, relocations: Vec<Relocation>) {

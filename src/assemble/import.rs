@@ -69,6 +69,7 @@ impl Program {
                 name,
                 global: info.is_some_and(|info| info.global) && start != 0,
                 insns: function(loaded, start, end, &starts, &numbers)?,
+                jump_tables: Vec::new(),
             });
         }
         let mut program = Program {

@@ -21,6 +21,7 @@ pub use import::ImportError;
 pub use signature::{Signature, SignatureError, Type};
 pub use source::source;
 
+use crate::loader::tables;
 use livediff_capture::{
     FuncInfo, Insn, Loaded, Map,
     insn::{class, jmp, mode, pseudo, size},
@@ -65,6 +66,9 @@ pub struct Function {
     pub global: bool,
     /// Its instructions, ascending by label.
     pub insns: Vec<Instruction>,
+    /// What [`Operand::JumpTable`] refers to, by place: the labels that `gotox` goes to, or the next ones that are left.
+    /// Those that nothing refers to are not written.
+    pub jump_tables: Vec<Vec<u32>>,
 }
 
 /// An instruction; a 64-bit load is one.
@@ -97,6 +101,8 @@ pub enum Operand {
     MapValue(usize, i32),
     /// The kernel function called.
     Kfunc(usize),
+    /// The jump table of its function whose address is loaded.
+    JumpTable(usize),
 }
 
 /// Why a program cannot be written.
@@ -157,11 +163,22 @@ impl Function {
         self.insns.iter().map(|insn| insn.insn.slots()).sum()
     }
 
+    /// The labels in the table whose address the instruction loads; none if it does not, or there is no such table.
+    fn jump_table(&self, insn: &Instruction) -> &[u32] {
+        match insn.operand {
+            Operand::JumpTable(number) => self.jump_tables.get(number).map_or(&[], Vec::as_slice),
+            _ => &[],
+        }
+    }
+
     /// Makes it end in `exit` or a jump, and removes what is not reached.
     fn tidy(&mut self) {
         let ends = self.insns.last().is_some_and(Instruction::ends);
         let last = self.insns.last().map(|insn| insn.label);
-        let beyond = |insn: &Instruction| matches!(insn.operand, Operand::Jump(to) if Some(to) > last);
+        let beyond = |insn: &Instruction| match insn.operand {
+            Operand::Jump(to) => Some(to) > last,
+            _ => self.jump_table(insn).iter().any(|to| Some(*to) > last),
+        };
         if !ends || self.insns.iter().any(beyond) {
             let before = self.insns.len().checked_sub(2).and_then(|at| self.insns.get(at));
             let free = before.map_or(0, |insn| insn.label.saturating_add(1)).min(LAST - 1);
@@ -173,6 +190,8 @@ impl Function {
         }
         let mut reached = vec![false; self.insns.len()];
         let mut open = vec![0];
+        // Every indirect jump of a function may go wherever one of the tables leads that the function uses.
+        let (mut indirect, mut tabled) = (false, Vec::new());
         while let Some(at) = open.pop() {
             let (Some(mark), Some(insn)) = (reached.get_mut(at), self.insns.get(at)) else { continue };
             if std::mem::replace(mark, true) {
@@ -180,6 +199,11 @@ impl Function {
             }
             if let Operand::Jump(label) = insn.operand {
                 open.push(self.place(label));
+            }
+            tabled.extend(self.jump_table(insn).iter().map(|label| self.place(*label)));
+            indirect |= insn.insn.is_gotox();
+            if indirect {
+                open.append(&mut tabled);
             }
             if !insn.ends() {
                 open.push(at + 1);
@@ -303,7 +327,8 @@ impl Program {
             *start = begin;
             begin += self.functions.get(function).map_or(0, Function::slots);
         }
-        let mut used: Vec<usize> = Vec::new();
+        // The number of a map, or a function's label and the number of its jump table; and what is made of it.
+        let mut used: Vec<((Option<u32>, usize), Map)> = Vec::new();
         for &function in &order {
             let (Some(function), Some(&start)) = (self.functions.get(function), starts.get(function)) else {
                 continue;
@@ -324,19 +349,29 @@ impl Program {
                     let here = start + at + 1;
                     i32::try_from(callee as i64 - here as i64).map_err(|_| dangling("a function"))
                 };
-                let mut map = |number: usize| {
-                    if self.maps.get(number).is_none() {
-                        return Err(dangling("a map"));
-                    }
-                    let place = used.iter().position(|other| *other == number).unwrap_or_else(|| {
-                        used.push(number);
-                        used.len() - 1
-                    });
+                let mut place = |key, map: &dyn Fn() -> Result<Map, AssembleError>| {
+                    let place = match used.iter().position(|(other, _)| *other == key) {
+                        Some(place) => place,
+                        None => {
+                            used.push((key, map()?));
+                            used.len() - 1
+                        }
+                    };
                     i32::try_from(place).map_err(|_| dangling("a map"))
                 };
                 let imm = match insn.operand {
                     Operand::Call(label) | Operand::Address(label) => Some(distance(label)?),
-                    Operand::Map(number) | Operand::MapValue(number, _) => Some(map(number)?),
+                    Operand::Map(number) | Operand::MapValue(number, _) => {
+                        Some(place((None, number), &|| {
+                            self.maps.get(number).cloned().ok_or_else(|| dangling("a map"))
+                        })?)
+                    }
+                    Operand::JumpTable(number) => Some(place((Some(function.label), number), &|| {
+                        let targets = function.table_slots(number)?;
+                        let entries = targets.into_iter().map(|slot| u32::try_from(start + slot));
+                        tables::insn_array(entries.collect::<Result<_, _>>().map_err(|_| dangling(TABLE))?)
+                            .ok_or_else(|| dangling(TABLE))
+                    })?),
                     Operand::Kfunc(number) if number < self.kfuncs.len() => {
                         Some(i32::try_from(number + 1).map_err(|_| dangling("a kernel function"))?)
                     }
@@ -350,7 +385,7 @@ impl Program {
             }
             loaded.insns.extend(slots);
         }
-        loaded.maps = used.iter().filter_map(|number| self.maps.get(*number).cloned()).collect();
+        loaded.maps = used.into_iter().map(|(_, map)| map).collect();
         let callback = self.exception_callback.and_then(|label| {
             let place = self.functions.iter().position(|function| function.label == label)?;
             u32::try_from(*starts.get(place)?).ok()
@@ -361,14 +396,29 @@ impl Program {
 }
 
 impl Function {
-    /// The instructions as slots, jumps resolved. Calls, functions, maps and kernel functions are left 0.
+    /// The first slot of each instruction.
+    fn first_slots(&self) -> Vec<usize> {
+        let mut next = 0;
+        let first = |insn: &Instruction| {
+            let behind = next + insn.insn.slots();
+            std::mem::replace(&mut next, behind)
+        };
+        self.insns.iter().map(first).collect()
+    }
+
+    /// The slots that a jump table leads to. An empty table is none: neither libbpf nor the kernel takes it.
+    fn table_slots(&self, number: usize) -> Result<Vec<usize>, AssembleError> {
+        let dangling = |what| AssembleError::Dangling { function: self.name.clone(), what };
+        let table = self.jump_tables.get(number).filter(|table| !table.is_empty());
+        let first = self.first_slots();
+        let slot = |label: &u32| first.get(self.place(*label)).copied();
+        let slots = table.ok_or_else(|| dangling(TABLE))?.iter().map(slot);
+        slots.collect::<Option<_>>().ok_or_else(|| dangling("an instruction"))
+    }
+
+    /// The instructions as slots, jumps resolved. Calls, functions, maps, jump tables and kernel functions are left 0.
     fn encode(&self) -> Result<Vec<Insn>, AssembleError> {
-        let mut places = Vec::with_capacity(self.insns.len() + 1);
-        let mut slots = 0_i64;
-        for insn in &self.insns {
-            places.push(slots);
-            slots += insn.insn.slots() as i64;
-        }
+        let places: Vec<i64> = self.first_slots().into_iter().map(|slot| slot as i64).collect();
         let mut out = Vec::with_capacity(self.slots());
         for (insn, place) in self.insns.iter().zip(&places) {
             let mut first = insn.insn;
@@ -398,7 +448,7 @@ impl Function {
                 Operand::Call(_) => pseudo::CALL,
                 Operand::Address(_) => pseudo::FUNC,
                 Operand::Map(_) => pseudo::MAP_FD,
-                Operand::MapValue(..) => pseudo::MAP_VALUE,
+                Operand::MapValue(..) | Operand::JumpTable(_) => pseudo::MAP_VALUE,
                 Operand::Kfunc(_) => pseudo::KFUNC_CALL,
                 _ => first.src_reg,
             };
@@ -410,6 +460,9 @@ impl Function {
         Ok(out)
     }
 }
+
+/// What [`AssembleError::Dangling`] calls a jump table.
+const TABLE: &str = "a jump table";
 
 /// First half of a 64-bit immediate load.
 const LDIMM64: u8 = class::LD | mode::IMM | size::DW;

@@ -195,7 +195,8 @@ fn body(
                 map.and_then(|map| maps.maps.get(map)).map(|map| map.name.clone())
             }
             Operand::Kfunc(number) => program.kfuncs.get(number).map(|kfunc| kfunc.name.clone()),
-            Operand::None | Operand::High(_) => Some(String::new()),
+            // A jump table has no words here: `assembly` refuses what loads its address.
+            Operand::None | Operand::High(_) | Operand::JumpTable(_) => Some(String::new()),
         };
         let dangling = || AssembleError::Dangling { function: function.name.clone(), what: "something" };
         let operand = operand.ok_or_else(dangling)?;

@@ -119,7 +119,9 @@ fn what_refers_to_nothing_is_an_error() {
         assert!(import(insns.clone()).is_err(), "{insns:?}");
     }
     let mut program = import(vec![mov_imm(0, 0), exit_insn()]).unwrap();
-    for operand in [Operand::Map(0), Operand::Kfunc(0), Operand::Call(9), Operand::Address(9)] {
+    for operand in
+        [Operand::Map(0), Operand::Kfunc(0), Operand::Call(9), Operand::Address(9), Operand::JumpTable(0)]
+    {
         program.functions[0].insns[0].operand = operand;
         assert!(matches!(program.check(), Err(AssembleError::Dangling { .. })), "{operand:?}");
         assert!(object(std::slice::from_ref(&program)).is_err(), "{operand:?}");
@@ -165,6 +167,63 @@ fn sources_have_words_for_instructions() {
     assert!(
         text.starts_with("/* SPDX-License-Identifier: GPL-2.0-only */\n/*\n * one * / two\n * [1m\n */\n")
     );
+}
+
+/// `r1 = table; r1 = *(r1 + 0); gotox r1`, and three ways to leave.
+fn with_jump_table(targets: &[u32]) -> Program {
+    let mut program = import(vec![
+        if_zero(1, 3),
+        insn(LDIMM64, 1, 0, 0, 0),
+        insn(0, 0, 0, 0, 0),
+        insn(class::LDX | mode::MEM | size::DW, 1, 1, 0, 0),
+        mov_imm(0, 0),
+        mov_imm(0, 1),
+        mov_imm(0, 2),
+        exit_insn(),
+    ])
+    .unwrap();
+    let function = &mut program.functions[0];
+    function.jump_tables.push(targets.to_vec());
+    function.insns[1].operand = Operand::JumpTable(0);
+    function.insns[3].insn = insn(class::JMP | jmp::JA | SRC_X, 1, 0, 0, 0);
+    function.insns[0].operand = Operand::Jump(2);
+    program
+}
+
+#[test]
+fn what_only_a_jump_table_leads_to_stays() {
+    let entries = |program: &Program| {
+        let loaded = program.link(&Loaded::default()).unwrap();
+        (loaded.insns.len(), loaded.maps.into_iter().map(|map| map.insn_array.unwrap()).collect::<Vec<_>>())
+    };
+    // Labels count a 64-bit load once, entries twice; nothing leads to label 4.
+    let mut program = with_jump_table(&[6, 5, 6]);
+    program.tidy();
+    assert_eq!(entries(&program), (7, vec![vec![6, 5, 6]]));
+    program.functions[0].jump_tables[0].truncate(1);
+    program.tidy();
+    assert_eq!(entries(&program), (6, vec![vec![5]]));
+    // A target that is gone is the next one that is left, or an exit of its own.
+    program.functions[0].insns.retain(|insn| insn.label < 5);
+    program.tidy();
+    assert_eq!(entries(&program), (6, vec![vec![5]]));
+    // Without the jump its table leads nowhere, and without the table the jump.
+    program.functions[0].insns[3] = Instruction::plain(3, exit_insn());
+    program.tidy();
+    assert_eq!(program.functions[0].insns.len(), 4);
+}
+
+#[test]
+fn a_jump_table_that_is_none_is_not_written() {
+    for targets in [&[][..], &[99]] {
+        let program = with_jump_table(targets);
+        assert!(matches!(program.check(), Err(AssembleError::Dangling { .. })), "{targets:?}");
+        assert_eq!(object(std::slice::from_ref(&program)).err(), program.check().err());
+    }
+    // Sources have no words for them.
+    let program = with_jump_table(&[6]);
+    assert!(object(std::slice::from_ref(&program)).is_ok());
+    assert!(matches!(source(&program, ""), Err(AssembleError::Unwritable { .. })));
 }
 
 /// Programs of jumps, calls and 64-bit loads that mostly lead somewhere.

@@ -458,7 +458,13 @@ mod tests {
         Program {
             name: "p".into(),
             section: "socket".into(),
-            functions: vec![assemble::Function { label: 0, name: "p".into(), global: true, insns }],
+            functions: vec![assemble::Function {
+                label: 0,
+                name: "p".into(),
+                global: true,
+                insns,
+                jump_tables: Vec::new(),
+            }],
             maps: Default::default(),
             kfuncs: Default::default(),
             exception_callback: None,

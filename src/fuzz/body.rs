@@ -17,6 +17,7 @@ pub(super) struct Body<'a> {
     is_main: bool,
     callees: &'a [u32],
     insns: Vec<Instruction>,
+    jump_tables: Vec<Vec<u32>>,
     contents: Contents,
     /// What is being made lies on one of two paths that meet again.
     in_arms: bool,
@@ -53,8 +54,16 @@ impl<'a> Body<'a> {
         callees: &'a [u32],
     ) -> Body<'a> {
         let contents = Contents::at_entry(is_main);
-        let mut body =
-            Body { random, setting, is_main, callees, insns: Vec::new(), contents, in_arms: false };
+        let mut body = Body {
+            random,
+            setting,
+            is_main,
+            callees,
+            insns: Vec::new(),
+            jump_tables: Vec::new(),
+            contents,
+            in_arms: false,
+        };
         if !is_main && body.random.percent(50) {
             body.keep_parameters();
         }
@@ -352,10 +361,46 @@ impl<'a> Body<'a> {
 
     /// The label of an instruction before or, more often, after this one.
     fn target(&mut self) -> Operand {
+        Operand::Jump(self.label())
+    }
+
+    fn label(&mut self) -> u32 {
         let here = self.insns.len() as i32;
         let distance =
             if self.random.percent(75) { self.random.range(1, 12) } else { -self.random.range(0, 12) };
-        Operand::Jump((here + distance).max(0) as u32)
+        (here + distance).max(0) as u32
+    }
+
+    /// An indirect jump through a table of its own, or one that the function has already.
+    fn jump_table(&mut self) {
+        let (address, index) = (self.reg(), self.reg());
+        let index = if index == address { (index + 1) % 10 } else { index };
+        let indexed = self.random.below(4);
+        match indexed {
+            0 => self.constant(index),
+            1 => self.push(insn(class::ALU64 | alu::LSH, index, 0, 0, 3)),
+            _ => {}
+        }
+        let known = self.jump_tables.len();
+        let again = known > 0 && self.random.percent(20);
+        let number = if again { self.random.below(known) } else { known };
+        let load = insn(class::LD | mode::IMM | size::DW, address, 0, 0, 0);
+        self.refer(load, Operand::JumpTable(number));
+        if indexed < 3 {
+            self.push(insn(class::ALU64 | alu::ADD | SRC_X, address, index, 0, 0));
+        }
+        let (reg, off) = (self.reg(), self.random.of(&[0, 0, 0, 8], 0));
+        self.push(insn(class::LDX | mode::MEM | size::DW, reg, address, off, 0));
+        self.push(insn(class::JMP | jmp::JA | SRC_X, reg, 0, 0, 0));
+        if !again {
+            let mut targets: Vec<u32> = (0..self.random.range(1, 5)).map(|_| self.label()).collect();
+            // What comes next is mostly reached from here.
+            let (next, place) = (self.here(), self.random.below(targets.len()));
+            if let Some(target) = targets.get_mut(place).filter(|_| self.random.percent(80)) {
+                *target = next;
+            }
+            self.jump_tables.push(targets);
+        }
     }
 
     pub(super) fn action(&mut self) {
@@ -491,6 +536,7 @@ impl<'a> Body<'a> {
                 let target = Operand::Jump(self.insns.len() as u32 + 1 + self.random.below(3) as u32);
                 self.refer(insn(far | jmp::JA, 0, 0, 0, 0), target);
             }
+            Action::JumpTable => self.jump_table(),
             Action::LoadAbs => {
                 // Only programs on packets may, and only where they return an integer.
                 if self.is_main && matches!(self.setting.prog_type.id, 1 | 3 | 8) {
@@ -669,8 +715,8 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// `r0 = 0; exit` at the end, and jumps that lead beyond it to it.
-    pub(super) fn finish(mut self) -> Vec<Instruction> {
+    /// `r0 = 0; exit` at the end, and jumps that lead beyond it to it. The instructions, and the jump tables.
+    pub(super) fn finish(mut self) -> (Vec<Instruction>, Vec<Vec<u32>>) {
         self.push(insn(class::ALU64 | alu::MOV, 0, 0, 0, 0));
         let end = self.insns.len() as u32 - 1;
         self.push(insn(class::JMP | jmp::EXIT, 0, 0, 0, 0));
@@ -679,6 +725,7 @@ impl<'a> Body<'a> {
                 *target = (*target).min(end);
             }
         }
-        self.insns
+        self.jump_tables.iter_mut().flatten().for_each(|target| *target = (*target).min(end));
+        (self.insns, self.jump_tables)
     }
 }

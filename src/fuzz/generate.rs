@@ -193,12 +193,13 @@ impl Generator {
             if let Some(callee) = callees.first().filter(|callee| **callee == label + 1) {
                 body.call(*callee);
             }
-            let insns = body.finish();
+            let (insns, jump_tables) = body.finish();
             functions.push(Function {
                 label,
                 name: if is_main { format!("p{number}") } else { format!("f{label}") },
                 global: is_main || random.percent(20),
                 insns,
+                jump_tables,
             });
         }
         let mut program = Program {
@@ -258,7 +259,7 @@ mod tests {
         log::{Event, Listener},
         verifier,
     };
-    use livediff_capture::insn::jmp;
+    use livediff_capture::{Insn, insn::jmp};
     use std::collections::HashMap;
 
     fn programs(seed: u64, count: u64) -> Vec<Program> {
@@ -356,6 +357,73 @@ mod tests {
                 _ => {}
             }
         }
+    }
+
+    fn has_gotox(loaded: &Loaded) -> bool {
+        loaded.insns.iter().any(|insn| insn.is_gotox())
+    }
+
+    #[test]
+    fn indirect_jumps_are_made_and_analysed() {
+        let (mut analysed, mut backwards, mut several, mut in_subprogram) = (0, 0, 0, 0);
+        for program in programs(11, 200) {
+            let loaded = loaded(&program).unwrap();
+            if !has_gotox(&loaded)
+                || verifier::analyze(&loaded, Dialect::V7_2, &mut crate::log::Silent).is_err()
+            {
+                continue;
+            }
+            let arrays: Vec<_> = loaded.maps.iter().filter_map(|map| map.insn_array.as_ref()).collect();
+            let first = loaded.insns.iter().position(|insn| insn.is_gotox()).unwrap();
+            analysed += 1;
+            backwards +=
+                usize::from(arrays.iter().any(|array| array.iter().any(|to| (*to as usize) < first)));
+            several += usize::from(arrays.len() > 1);
+            let subprogram = program
+                .functions
+                .iter()
+                .skip(1)
+                .any(|function| function.insns.iter().any(|insn| insn.insn.is_gotox()));
+            in_subprogram += usize::from(subprogram);
+        }
+        let counts = [analysed, backwards, several, in_subprogram];
+        assert!(counts.iter().zip([40, 12, 4, 15]).all(|(count, least)| *count >= least), "{counts:?}");
+        let material = Material::without_kernel();
+        let mut generator = Generator::new(11, Dialect::Dynamic6_18, material);
+        let made = generator.batch(0..50, |numbers, make| numbers.into_iter().map(make).collect());
+        assert!(!made.iter().any(|(program, _)| has_gotox(&loaded(program).unwrap())));
+    }
+
+    /// A table's entries are counted from other begins in the object and in what the kernel is given.
+    #[test]
+    fn an_object_has_the_jump_tables_of_its_program() {
+        let programs = programs(11, 200).into_iter();
+        let programs: Vec<_> = programs.filter(|program| has_gotox(&loaded(program).unwrap())).collect();
+        assert!(programs.len() > 30);
+        // A map whose address and whose value's address are loaded is two in an object, and numbers differ.
+        let told = |loaded: &Loaded| -> Vec<_> {
+            let told = |insn: &Insn| {
+                let map = loaded.maps.get(insn.imm as usize).filter(|_| insn.is_map_load());
+                let table = map.filter(|map| map.insn_array.is_some()).cloned();
+                (if insn.is_map_load() { Insn { imm: 0, ..*insn } } else { *insn }, table)
+            };
+            loaded.insns.iter().map(told).collect()
+        };
+        let mut whole = 0;
+        for program in &programs {
+            let linked = loaded(program).unwrap();
+            let object = crate::assemble::object(std::slice::from_ref(program)).unwrap();
+            let opened = crate::loader::open("fuzz", &object, None).unwrap();
+            let [opened] = &*opened else { panic!("{} programs", opened.len()) };
+            let opened = opened.loaded.as_ref().unwrap();
+            assert_eq!(told(opened), told(&linked), "{}", program.name);
+            assert_eq!(opened.func_info, linked.func_info, "{}", program.name);
+            if opened.maps.len() == linked.maps.len() {
+                assert_eq!(opened.insns, linked.insns, "{}", program.name);
+                whole += 1;
+            }
+        }
+        assert!(whole > 10, "{whole}");
     }
 
     /// What few programs would do that are made blindly.

@@ -40,10 +40,11 @@ pub(super) enum Action {
     StackArgument,
     MapAddress,
     ReadOnlyLoad,
+    JumpTable,
 }
 
 /// Actions and how often they are taken where nothing speaks for or against them.
-const ACTIONS: [(Action, usize); 31] = [
+const ACTIONS: [(Action, usize); 32] = [
     (Action::Pointer, 14),
     (Action::Move, 6),
     (Action::Add, 6),
@@ -75,6 +76,7 @@ const ACTIONS: [(Action, usize); 31] = [
     (Action::StackArgument, 2),
     (Action::MapAddress, 1),
     (Action::ReadOnlyLoad, 2),
+    (Action::JumpTable, 1),
 ];
 
 /// A type of program, and the helpers that it may call and that do something to memory.
@@ -147,6 +149,8 @@ impl<'a> Setting<'a> {
             let offered = match action {
                 Action::Kfunc => kfuncs,
                 Action::StackArgument => dialect.choices().stack_args,
+                // Both came with the same kernel: a hidden exit is a jump table to the verifier.
+                Action::JumpTable => dialect.choices().hidden_exits,
                 _ => true,
             };
             if !offered {

@@ -21,7 +21,7 @@ mod ext;
 mod limits;
 pub mod lines;
 mod sections;
-mod tables;
+pub(crate) mod tables;
 
 pub use compare::{Difference, differences};
 

@@ -4,11 +4,11 @@
 use livediff_capture::{Map, MapShape};
 
 /// The section that holds the tables: 64-bit offsets, in bytes, in the section of the function that jumps.
-pub(super) const SECTION: &str = ".jumptables";
+pub(crate) const SECTION: &str = ".jumptables";
 /// `BPF_MAP_TYPE_INSN_ARRAY`.
 const INSN_ARRAY: u32 = 34;
 /// Bytes of an entry in the section.
-const ENTRY: u64 = 8;
+pub(crate) const ENTRY: u64 = 8;
 /// Most entries of all tables of a program. It has no more instructions.
 pub(super) const MAX_ENTRIES: usize = 1 << 20;
 
@@ -45,18 +45,22 @@ impl Use {
                 .map_err(|_| format!("its jump table at {start:#x} leads out of the program"))?;
             entries.push(target);
         }
-        let max_entries = u32::try_from(entries.len()).map_err(|_| "its jump table is too long")?;
-        Ok(Map {
-            name: SECTION.to_owned(),
-            map_type: INSN_ARRAY,
-            shape: MapShape { key_size: 4, value_size: 16 },
-            max_entries,
-            map_flags: super::F_RDONLY_PROG,
-            frozen: true,
-            insn_array: Some(entries),
-            ..Map::default()
-        })
+        insn_array(entries).ok_or_else(|| "its jump table is too long".into())
     }
+}
+
+/// The map of a table with these entries, each an instruction of the program; none if they are too many for a map.
+pub(crate) fn insn_array(entries: Vec<u32>) -> Option<Map> {
+    Some(Map {
+        name: SECTION.to_owned(),
+        map_type: INSN_ARRAY,
+        shape: MapShape { key_size: 4, value_size: 16 },
+        max_entries: u32::try_from(entries.len()).ok()?,
+        map_flags: super::F_RDONLY_PROG,
+        frozen: true,
+        insn_array: Some(entries),
+        ..Map::default()
+    })
 }
 
 #[cfg(test)]

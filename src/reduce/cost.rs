@@ -48,7 +48,7 @@ pub(super) fn instruction(insn: &Instruction) -> usize {
         Operand::Call(_) => 6,
         Operand::Address(_) => 6,
         Operand::Map(_) => 7,
-        Operand::MapValue(..) => 8,
+        Operand::MapValue(..) | Operand::JumpTable(_) => 8,
         Operand::Kfunc(_) => 10,
         Operand::None => plain(insn),
     };
