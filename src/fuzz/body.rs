@@ -393,13 +393,15 @@ impl<'a> Body<'a> {
         self.push(insn(class::LDX | mode::MEM | size::DW, reg, address, off, 0));
         self.push(insn(class::JMP | jmp::JA | SRC_X, reg, 0, 0, 0));
         if !again {
-            let mut targets: Vec<u32> = (0..self.random.range(1, 5)).map(|_| self.label()).collect();
-            // What comes next is mostly reached from here.
-            let (next, place) = (self.here(), self.random.below(targets.len()));
-            if let Some(target) = targets.get_mut(place).filter(|_| self.random.percent(80)) {
-                *target = next;
-            }
+            let targets = (0..self.random.range(1, 4)).map(|_| self.label()).collect();
             self.jump_tables.push(targets);
+        }
+        // What comes next is mostly reached from here, and always where this must not be the last instruction.
+        let next = self.here();
+        if (self.random.percent(80) || !self.setting.dialect.choices().gotox_may_end)
+            && let Some(table) = self.jump_tables.get_mut(number)
+        {
+            table.push(next);
         }
     }
 

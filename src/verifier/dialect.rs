@@ -85,6 +85,8 @@ pub(crate) struct Choices {
     pub(crate) folds_constants: bool,
     /// A tail call, LD_ABS and LD_IND have an edge to the last exit of their subprogram.
     pub(crate) hidden_exits: bool,
+    /// `gotox` may be the last instruction of a subprogram; else it counts as a jump to the one behind it.
+    pub(crate) gotox_may_end: bool,
     /// A call that runs a callback is a loop.
     pub(crate) callbacks_are_loops: bool,
     /// A line is printed each time that kernel function 0 is asked for.
@@ -113,6 +115,7 @@ const V7_2: Choices = Choices {
     first_subprog_first: false,
     folds_constants: true,
     hidden_exits: true,
+    gotox_may_end: true,
     callbacks_are_loops: true,
     complains_of_kfunc_zero: true,
     register_halves: false,
@@ -123,8 +126,15 @@ const V7_2: Choices = Choices {
 const V7_3: Choices =
     Choices { name: "7.3", id: "7.3", register_halves: true, kfunc_zero_name: "<error>", ..V7_2 };
 
-const V7_1: Choices =
-    Choices { name: "7.1", id: "7.1", max_call_frames: 8, stack_args: false, param_regs: 10, ..V7_2 };
+const V7_1: Choices = Choices {
+    name: "7.1",
+    id: "7.1",
+    max_call_frames: 8,
+    stack_args: false,
+    param_regs: 10,
+    gotox_may_end: false,
+    ..V7_2
+};
 
 const FED53DBCDB: Choices = Choices {
     name: "fed53dbcdb",

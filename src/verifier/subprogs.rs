@@ -37,6 +37,7 @@ pub(crate) fn add_subprogs(program: &mut Program<'_>) -> Result<(), Error> {
 /// (`check_subprogs`).
 pub(crate) fn check_subprogs(program: &mut Program<'_>) -> Result<(), Error> {
     let fail = |message: String| Err(Error::new(Pass::CheckSubprogs, errno::EINVAL, message));
+    let gotox_may_end = program.dialect.choices().gotox_may_end;
     for subprog in &mut program.subprogs {
         for idx in subprog.start..subprog.end {
             let insn = program.insns.get(idx as usize).copied().unwrap_or_default();
@@ -44,7 +45,7 @@ pub(crate) fn check_subprogs(program: &mut Program<'_>) -> Result<(), Error> {
                 match insn.op() {
                     jmp::CALL => {}
                     jmp::EXIT => subprog.exit_idx = idx,
-                    _ if insn.is_gotox() => {}
+                    _ if insn.is_gotox() && gotox_may_end => {}
                     _ => {
                         let target = i64::from(idx) + i64::from(insn.jmp_offset()) + 1;
                         if target < subprog.start.into() || target >= subprog.end.into() {
@@ -128,4 +129,29 @@ pub(crate) fn sort_subprogs(program: &mut Program<'_>) -> Result<(), Error> {
     }
     program.topo_order = order;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dialect;
+    use livediff_capture::{Insn, Loaded, insn::SRC_X};
+
+    /// Linux 7.2 was the first not to take it for a jump to what is behind the subprogram.
+    #[test]
+    fn an_indirect_jump_ends_a_subprogram_since_7_2() {
+        let gotox = Insn { code: class::JMP | jmp::JA | SRC_X, dst_reg: 1, ..Insn::default() };
+        let exit = Insn { code: class::JMP | jmp::EXIT, ..Insn::default() };
+        let check = |insns: &[Insn], dialect| {
+            let loaded = Loaded { insns: insns.to_vec(), ..Loaded::default() };
+            let mut program = Program::new(&loaded, dialect);
+            add_subprogs(&mut program).unwrap();
+            check_subprogs(&mut program).err().and_then(|error| error.message)
+        };
+        for dialect in Dialect::ALL {
+            let refused = (dialect < Dialect::V7_2).then(|| "jump out of range from insn 1 to 2".to_owned());
+            assert_eq!(check(&[exit, gotox], dialect), refused, "{dialect:?}");
+            assert_eq!(check(&[gotox, exit], dialect), None, "{dialect:?}");
+        }
+    }
 }
