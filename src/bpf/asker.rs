@@ -45,8 +45,13 @@ impl<'a> Asker<'a> {
     /// The program as it stands once `check_attach_btf_id` is done, which is before any liveness.
     pub(super) fn of(loaded: &'a Loaded) -> Asker<'a> {
         let prog_type = loaded.prog_type;
-        let attached_to = loaded.attach.as_ref().map_or("", |attach| attach.name.as_str());
-        // An extension inherits both from its target.
+        // What an extension replaces is a function of a program, which is in none of the kernel's lists of hooks, whatever
+        // its name.
+        let attached_to = match &loaded.attach {
+            Some(attach) if prog_type != prog_type::EXT => attach.name.as_str(),
+            _ => "",
+        };
+        // It inherits both from its target.
         let (resolved_type, attach_type) = match &loaded.attach {
             Some(Attach { target_prog_type: Some(target), target_attach_type, .. })
                 if prog_type == prog_type::EXT =>

@@ -41,8 +41,9 @@ pub fn name(dialect: Dialect, id: i32) -> Option<&'static str> {
 /// helper, not for this program, a prototype without a function, or missing from the kernel
 /// ([`Loaded::helpers_missing`]).
 ///
-/// An extension gets what the program that it extends gets. Programs of a kind of struct_ops that is not in the
-/// kernel image (a module's) get what `bpf_base_func_proto` gives.
+/// An extension gets what programs of the type of its target get, without regard to what the target attaches to: of a
+/// struct_ops program nothing, because it is the struct that offers helpers. Programs of a kind of struct_ops that is
+/// not in the kernel image (a module's) get what `bpf_base_func_proto` gives.
 pub fn prototype(dialect: Dialect, loaded: &Loaded, id: i32) -> Option<&'static Prototype> {
     if loaded.helpers_missing.contains(&id) { None } else { full_prototype(dialect, loaded, id) }
 }
@@ -62,10 +63,10 @@ fn full_prototype(dialect: Dialect, loaded: &Loaded, id: i32) -> Option<&'static
     let tables = tables(dialect);
     let id = u32::try_from(id).ok()?;
     let asker = Asker::of(loaded);
-    let table = if asker.resolved_type == prog_type::STRUCT_OPS {
-        tables.struct_ops(asker.struct_ops).unwrap_or(tables.base)
-    } else {
-        tables.prog_type(asker.resolved_type)?
+    let table = match asker.resolved_type {
+        prog_type::STRUCT_OPS if asker.prog_type == prog_type::EXT => return None,
+        prog_type::STRUCT_OPS => tables.struct_ops(asker.struct_ops).unwrap_or(tables.base),
+        resolved_type => tables.prog_type(resolved_type)?,
     };
     table.find(id, &asker)
 }

@@ -229,6 +229,17 @@ fn an_extension_is_its_target() {
     assert_eq!(symbol(&loaded, "bpf_bind"), None);
     loaded.expected_attach_type = 10;
     assert_eq!(symbol(&loaded, "bpf_bind"), None);
+    // A function that is called like a hook is none, and helpers of struct_ops are those of the struct.
+    let called = |name: &str, target, target_attach_type| {
+        let attach = Attach { name: name.into(), target_prog_type: Some(target), target_attach_type };
+        Loaded { attach: Some(attach), ..program(prog::EXT, 0, "") }
+    };
+    let hook = called("sock_graft", prog::LSM, attach::LSM_CGROUP);
+    assert_eq!(symbol(&hook, "bpf_setsockopt"), None);
+    assert!(symbol(&hook, "bpf_map_lookup_elem").is_some());
+    for name in ["init", "tcp_congestion_ops/init"] {
+        assert_eq!(symbol(&called(name, prog::STRUCT_OPS, 0), "bpf_map_lookup_elem"), None);
+    }
 }
 
 #[test]
