@@ -36,6 +36,7 @@ use crate::{
 use aya_obj::generated::bpf_insn;
 use elf::{Facts, Left};
 use livediff_capture::{Attach, FuncInfo, Insn, Loaded, Map, MapShape, insn::pseudo};
+use sections::SectionKind;
 use std::{
     cell::Cell,
     collections::{HashMap, HashSet},
@@ -441,27 +442,35 @@ impl Opener<'_> {
             loaded.exception_callback = Some(begins);
         }
         self.number_maps(&mut loaded)?;
-        let named = || {
-            kind.target
-                .ok_or_else(|| format!("the section `{section}` does not say what the program attaches to"))
+        (loaded.expected_attach_type, loaded.attach) = match kind.prog_type {
+            prog_type::EXT => (kind.attach_type, Some(self.extended(name, named(&kind, section)?)?)),
+            _ => self.attached(name, &kind, section)?,
         };
-        loaded.attach = match kind.prog_type {
+        Ok(loaded)
+    }
+
+    /// What a program that is no extension attaches to, and its `expected_attach_type`.
+    fn attached(
+        &self,
+        name: &str,
+        kind: &SectionKind<'_>,
+        section: &str,
+    ) -> Result<(u32, Option<Attach>), String> {
+        let to = |name: String| Some(Attach { name, ..Attach::default() });
+        match kind.prog_type {
             prog_type::TRACING | prog_type::LSM => {
-                let target = named()?;
+                let target = named(kind, section)?;
                 self.check_attach(target, kind.attach_type)?;
-                Some(Attach { name: target.to_owned(), ..Attach::default() })
+                Ok((kind.attach_type, to(target.to_owned())))
             }
-            prog_type::EXT => Some(self.extended(name, named()?)?),
             prog_type::STRUCT_OPS => {
                 let (structure, member) = self.facts.members.get(name).ok_or(
                     "no struct_ops map of the object uses the program, so nothing says what it implements",
                 )?;
-                loaded.expected_attach_type = self.member_number(structure, member)?;
-                Some(Attach { name: format!("{structure}/{member}"), ..Attach::default() })
+                Ok((self.member_number(structure, member)?, to(format!("{structure}/{member}"))))
             }
-            _ => None,
-        };
-        Ok(loaded)
+            _ => Ok((kind.attach_type, None)),
+        }
     }
 
     /// Appends an exception callback that nothing refers to (`bpf_prog_assign_exc_cb`); where it begins.
@@ -599,16 +608,19 @@ impl Opener<'_> {
             let section = self.facts.programs.get(section).map_or("", String::as_str);
             let (Some(kind), Ok(function)) = (sections::kind(section), function) else { continue };
             let has = |info: &[FuncInfo]| info.iter().any(|info| info.name == name);
-            if other != program
-                && kind.prog_type != prog_type::EXT
-                && self.func_info(function).is_ok_and(|info| has(&info))
+            if other == program
+                || kind.prog_type == prog_type::EXT
+                || !self.func_info(function).is_ok_and(|info| has(&info))
             {
-                return Ok(Attach {
-                    name: name.to_owned(),
-                    target_prog_type: Some(kind.prog_type),
-                    target_attach_type: kind.attach_type,
-                });
+                continue;
             }
+            // What cannot be loaded itself is no target.
+            let Ok((target_attach_type, _)) = self.attached(other, &kind, section) else { continue };
+            return Ok(Attach {
+                name: name.to_owned(),
+                target_prog_type: Some(kind.prog_type),
+                target_attach_type,
+            });
         }
         Err(format!(
             "it replaces `{name}` of another program, and no program of this object has such a function"
@@ -625,6 +637,11 @@ impl Opener<'_> {
         };
         number().ok_or_else(missing)
     }
+}
+
+/// What the section of a program says that it attaches to.
+fn named<'n>(kind: &SectionKind<'n>, section: &str) -> Result<&'n str, String> {
+    kind.target.ok_or_else(|| format!("the section `{section}` does not say what the program attaches to"))
 }
 
 fn insn(raw: &bpf_insn) -> Insn {
