@@ -17,7 +17,7 @@
 //! What finds no room is lost together with all that follows it, so that what came before can be compared. Where events
 //! were missed or reads failed, anything among the records may be wrong, and nothing of it is.
 
-use super::{Comparison, Difference, Place, Status, difference};
+use super::{Comparison, Difference, Place, Status, difference, undefined};
 use crate::{
     Dialect,
     log::{Silent, slots_text},
@@ -102,8 +102,8 @@ pub fn deepen(
         let log = if comparison.status == Status::Match { "the log agrees" } else { "the log differs too" };
         let beyond = format!("read from the kernel's memory: {} differ; {log}", deep.differing);
         comparison.status = Status::Mismatch;
-        comparison.reason =
-            Some(comparison.reason.map_or(beyond.clone(), |reason| format!("{reason}; {beyond}")));
+        let reason = comparison.reason.take().or_else(|| undefined(loaded, dialect));
+        comparison.reason = Some(reason.map_or(beyond.clone(), |reason| format!("{reason}; {beyond}")));
         let beyond = difference_of(told, deep.differing);
         match (&mut comparison.difference, beyond) {
             (Some(by_log), Some(beyond)) => {

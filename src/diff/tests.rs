@@ -328,10 +328,9 @@ fn long_differences_are_cut() {
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
 
-/// The kernel gives a tail call an edge to the last exit of its subprogram, and to instruction 0 where there is none.
-#[test]
-fn what_the_kernel_reads_beside_its_masks_is_told() {
-    let endless = |last: Insn| Loaded {
+/// A program of which a subprogram ends in `last`, behind a tail call.
+pub(super) fn tail_call_before(last: Insn) -> Loaded {
+    Loaded {
         insns: vec![
             insn(0x7b, 10, 1, -8, 0),
             insn(0xbf, 1, 10, 0, 0),
@@ -344,7 +343,12 @@ fn what_the_kernel_reads_beside_its_masks_is_told() {
         ],
         prog_type: 3,
         ..Loaded::default()
-    };
+    }
+}
+
+/// The kernel gives a tail call an edge to the last exit of its subprogram, and to instruction 0 where there is none.
+#[test]
+fn what_the_kernel_reads_beside_its_masks_is_told() {
     let compared = |loaded: &Loaded, dialect: Dialect| {
         let words = spoken(&log::section(loaded, dialect));
         let same = judge(loaded, &said(Verdict::NotRun, 11, words.as_str()), dialect);
@@ -355,11 +359,11 @@ fn what_the_kernel_reads_beside_its_masks_is_told() {
         assert_eq!(other.status, Status::Mismatch);
         other.reason
     };
-    let without_exit = endless(insn(0x05, 0, 0, -2, 0));
+    let without_exit = tail_call_before(insn(0x05, 0, 0, -2, 0));
     for dialect in [Dialect::Fed53dbcdb, Dialect::V7_1, Dialect::V7_2, Dialect::V7_3] {
         let told = compared(&without_exit, dialect).unwrap();
         assert!(told.starts_with("insn 6 may leave subprog#1, which has no exit: "), "{told}");
-        assert_eq!(compared(&endless(insn(0x95, 0, 0, 0, 0)), dialect), None);
+        assert_eq!(compared(&tail_call_before(insn(0x95, 0, 0, 0, 0)), dialect), None);
     }
     // Where the slots are observed, or there is no such edge.
     for dialect in [Dialect::Dynamic7_0, Dialect::Dynamic6_18] {

@@ -1,6 +1,9 @@
 use super::*;
 use crate::{
-    diff::{judge, tests::program},
+    diff::{
+        judge,
+        tests::{program, tail_call_before},
+    },
     log,
 };
 use livediff_capture::{
@@ -82,6 +85,24 @@ fn the_same_data_match_and_are_counted() {
         }
     });
     assert_eq!(comparison.status, Status::Match);
+}
+
+#[test]
+fn what_the_kernel_reads_beside_its_masks_is_told() {
+    let told = |last: Insn| {
+        let loaded = tail_call_before(last);
+        let mut trace = expected(&analyze(&loaded, DIALECT, &mut Silent).unwrap(), &[]);
+        let masks = trace.instances.iter_mut().flat_map(|instance| &mut instance.frames);
+        masks.flat_map(|(_, masks)| masks).for_each(|masks| masks.live_before |= 1 << 20);
+        let (comparison, _) = outcome(&loaded, &said(&loaded), Some(&records(&trace)));
+        assert_eq!(comparison.status, Status::Mismatch);
+        comparison.reason.unwrap()
+    };
+    let endless = told(Insn { code: 0x05, off: -2, ..Insn::default() });
+    assert!(endless.starts_with("insn 6 may leave subprog#1, which has no exit: "), "{endless}");
+    assert!(endless.ends_with("the log agrees"), "{endless}");
+    let exit = told(Insn { code: 0x95, ..Insn::default() });
+    assert!(exit.starts_with("read from the kernel's memory: "), "{exit}");
 }
 
 #[test]
