@@ -13,7 +13,8 @@ use std::{
     io::{self, Read},
     os::unix::process::CommandExt,
     process::{Child, Command, ExitStatus, Output, Stdio},
-    thread,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,9 @@ use std::{
 const TICK: Duration = Duration::from_millis(20);
 /// How long a program has to end after it was interrupted.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long what a program has left running may write to its pipes before it is killed, and again before it is no longer
+/// listened to.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Has the kernel kill the child when the thread that started it is gone.
 #[allow(unsafe_code)]
@@ -51,24 +55,73 @@ pub fn keep_ignoring_hangup() {
     }
 }
 
-/// Runs a program to its end. Cancelled, it is interrupted with all that it has started in its group, and killed if it
-/// does not end of that; then nothing is returned.
+/// Runs a program to its end, and ends what it has left running in its group. Cancelled, it is interrupted with all that
+/// it has started in its group, and killed if it does not end of that; then nothing is returned.
 pub fn status(command: &mut Command, cancel: &Cancel) -> io::Result<Option<ExitStatus>> {
     let mut child = start(command)?;
-    wait(&mut child, cancel)
+    if !has_ended_before(&mut child, cancel) {
+        return Ok(None);
+    }
+    end(&mut child).map(Some)
 }
 
-/// As [`status`], and returns what the program wrote.
+/// As [`status`], and returns what the program wrote. Whoever else holds its pipes is not waited for.
 pub(crate) fn output(command: &mut Command, cancel: &Cancel) -> io::Result<Option<Output>> {
     let mut child = start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    thread::scope(|threads| {
-        let stdout = threads.spawn(|| read(stdout));
-        let stderr = threads.spawn(|| read(stderr));
-        let status = wait(&mut child, cancel);
-        let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
-        Ok(status?.map(|status| Output { status, stdout, stderr }))
-    })
+    let listeners = (Listener::new(child.stdout.take()), Listener::new(child.stderr.take()));
+    if !has_ended_before(&mut child, cancel) {
+        return Ok(None);
+    }
+    let are_done = || listeners.0.is_done() && listeners.1.is_done();
+    let wait = || {
+        let until = Instant::now() + MOMENT;
+        while !are_done() && !cancel.is_cancelled() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+    };
+    wait();
+    let status = end(&mut child)?;
+    wait();
+    Ok(Some(Output { status, stdout: listeners.0.heard(), stderr: listeners.1.heard() }))
+}
+
+/// Reads a pipe, for as long as somebody wants to know.
+struct Listener {
+    /// What came so far.
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Listener {
+    fn new(from: Option<impl Read + Send + 'static>) -> Listener {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let wanted = Arc::downgrade(&bytes);
+        let thread = thread::spawn(move || {
+            let Some(mut from) = from else { return };
+            let mut buffer = [0; 1 << 14];
+            loop {
+                let count = match from.read(&mut buffer) {
+                    Ok(count @ 1..) => count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    // What came before an error is kept; whether the program was successful its status says.
+                    Ok(0) | Err(_) => return,
+                };
+                let Some(bytes) = wanted.upgrade() else { return };
+                let mut bytes = bytes.lock().unwrap_or_else(PoisonError::into_inner);
+                bytes.extend_from_slice(buffer.get(..count).unwrap_or_default());
+            }
+        });
+        Listener { bytes, thread }
+    }
+
+    /// Nobody has the other end any more.
+    fn is_done(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    fn heard(self) -> Vec<u8> {
+        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 #[allow(unsafe_code)]
@@ -85,13 +138,6 @@ fn start(command: &mut Command) -> io::Result<Child> {
     // SAFETY: between fork and exec, `prepare` makes a system call only.
     unsafe { command.pre_exec(prepare) };
     command.spawn()
-}
-
-fn read(from: Option<impl Read>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // What came before an error is kept; whether the program was successful its status says.
-    let _ = from.map(|mut from| from.read_to_end(&mut bytes));
-    bytes
 }
 
 /// Whether the process has ended. It is not waited for, so that its number stays its own.
@@ -115,7 +161,8 @@ pub(crate) fn kill_group(child: &mut Child) -> Option<ExitStatus> {
     child.wait().ok().filter(|_| ended)
 }
 
-fn wait(child: &mut Child, cancel: &Cancel) -> io::Result<Option<ExitStatus>> {
+/// Waits until the process has ended by itself. False if it was cancelled before, and then ended with its group.
+fn has_ended_before(child: &mut Child, cancel: &Cancel) -> bool {
     while !has_ended(child) {
         if cancel.is_cancelled() {
             signal_group(child, Signal::SIGINT);
@@ -125,11 +172,17 @@ fn wait(child: &mut Child, cancel: &Cancel) -> io::Result<Option<ExitStatus>> {
             }
             // What it has left running too.
             kill_group(child);
-            return Ok(None);
+            return false;
         }
         thread::sleep(TICK);
     }
-    child.wait().map(Some)
+    true
+}
+
+/// The status of a process that has ended. What it has left running in its group is killed.
+fn end(child: &mut Child) -> io::Result<ExitStatus> {
+    signal_group(child, Signal::SIGKILL);
+    child.wait()
 }
 
 #[cfg(test)]
@@ -170,5 +223,38 @@ mod tests {
         });
         // It was killed only after it had the time to clean up.
         assert!(Path::new(&cleaned).exists());
+    }
+    /// What it has left running holds its pipes open.
+    #[test]
+    fn what_a_program_has_left_behind_is_not_waited_for() {
+        use nix::sys::signal::kill;
+        let begun = Instant::now();
+        let run = |script: &str, cancel: &Cancel| output(&mut shell(script), cancel).unwrap().unwrap();
+        let number = |output: &Output| {
+            let text = String::from_utf8_lossy(&output.stdout);
+            Pid::from_raw(text.trim().parse().expect("the number of a process"))
+        };
+        let has_gone = |pid: Pid| {
+            let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            state.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with(['Z', 'X']))
+        };
+        let in_group = run("sleep 300 & echo $!; exit 0", &Cancel::new());
+        assert!(in_group.status.success());
+        let pid = number(&in_group);
+        while !has_gone(pid) && begun.elapsed() < Duration::from_secs(30) {
+            thread::sleep(TICK);
+        }
+        assert!(has_gone(pid), "it is left");
+        let status = status(&mut shell("sleep 300 & exit 4"), &Cancel::new()).unwrap().unwrap();
+        assert_eq!(status.code(), Some(4));
+        // Out of reach, and what was said is heard all the same.
+        let script = "setsid sh -c 'echo $$; exec sleep 300' & sleep 0.5; echo words >&2; exit 3";
+        let left = run(script, &Cancel::new());
+        kill(number(&left), Signal::SIGKILL).unwrap();
+        assert_eq!((left.status.code(), left.stderr.as_slice()), (Some(3), &b"words\n"[..]));
+        // What is on its way to its end is heard.
+        let late = run("(sleep 0.2; echo late) & exit 0", &Cancel::new());
+        assert_eq!(late.stdout, b"late\n");
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     }
 }
