@@ -55,6 +55,18 @@ fn inputs_that_were_found_by_fuzzing_do_no_harm_any_more() {
     }
 }
 
+/// Whatever keeps `cargo fuzz` from saying what there is must not pass for nothing found.
+#[test]
+fn fuzzing_that_knows_no_target_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let cargo = folder.path().join("cargo");
+    fs::write(&cargo, "#!/bin/sh\n[ \"$2\" = --version ]\n").unwrap();
+    fs::set_permissions(&cargo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = std::env::join_paths([folder.path(), "/usr/bin".as_ref(), "/bin".as_ref()]).unwrap();
+    let status = std::process::Command::new("scripts/fuzz").arg("1").env("PATH", path).status().unwrap();
+    assert!(!status.success());
+}
+
 /// What a kernel said of a program, as the target of logs takes it.
 fn a_log() -> Vec<u8> {
     let (at, capture) = targets::CAPTURES.iter().enumerate().next_back().unwrap();
