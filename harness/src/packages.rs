@@ -22,7 +22,7 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use version::Wanted;
 
@@ -76,6 +76,9 @@ pub enum StoreError {
 
 const WAY_OUT: &str = "A kernel image that is already here can be given with `--kernel PATH`";
 
+/// How long another run is waited for without a word.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// What is noted beside a cached image.
 #[derive(Serialize, Deserialize)]
 struct Note {
@@ -127,8 +130,8 @@ impl Store {
     /// are none.
     pub fn list(&self, progress: &dyn Fn(&str)) -> Result<Vec<Packaged>, StoreError> {
         let mut known = self.cached_known()?;
-        match self.locked().and_then(|_lock| self.index(false, progress)) {
-            Ok(index) => merge(&mut known, index),
+        match self.locked(progress).and_then(|_lock| self.index(false, progress)) {
+            Ok((index, _)) => merge(&mut known, index),
             Err(error) if known.is_empty() || matches!(error, StoreError::Cancelled) => return Err(error),
             Err(error) => progress(&format!("warning: only kernels in the cache are known: {error}")),
         }
@@ -178,9 +181,9 @@ impl Store {
     /// what is kept of an earlier run can be told to be the newest.
     pub fn newest(&self, wanted: &str, progress: &dyn Fn(&str)) -> Result<String, StoreError> {
         let name = parse(wanted)?;
-        let _lock = self.locked()?;
+        let _lock = self.locked(progress)?;
         let mut known = Vec::new();
-        merge(&mut known, self.index(true, progress)?);
+        merge(&mut known, self.index(true, progress)?.0);
         let chosen = choose(known, wanted, &name)?;
         Ok(format!("{}={}", chosen.packaged.package, chosen.package_version))
     }
@@ -188,11 +191,11 @@ impl Store {
     /// The image of a kernel of [`Store::list`], from the cache or fetched.
     pub fn obtain(&self, kernel: &Packaged, progress: &dyn Fn(&str)) -> Result<PathBuf, StoreError> {
         let is_it = |known: &Known| known.packaged.release == kernel.release;
-        let _lock = self.locked()?;
+        let _lock = self.locked(progress)?;
         if let Some(path) = self.cached_known()?.into_iter().find(is_it).and_then(|k| k.packaged.cached) {
             return Ok(path);
         }
-        match self.index(false, progress)?.into_iter().find(is_it) {
+        match self.index(false, progress)?.0.into_iter().find(is_it) {
             Some(known) => self.fetch_package(&known, progress),
             None => {
                 Err(StoreError::NotPackaged { wanted: kernel.release.clone(), known: "others".to_string() })
@@ -207,15 +210,15 @@ impl Store {
         refresh: bool,
         progress: &dyn Fn(&str),
     ) -> Result<PathBuf, StoreError> {
-        let lock = self.locked()?;
+        let lock = self.locked(progress)?;
         // Another run may have fetched it while this one waited for the lock.
         let mut known = self.cached_known()?;
         if let (false, Some(path)) = (refresh, newest(known.clone(), name).and_then(|k| k.packaged.cached)) {
             return Ok(path);
         }
-        let mut index = self.index(refresh, progress)?;
-        if !refresh && newest(index.clone(), name).is_none() {
-            index = self.index(true, progress)?;
+        let (mut index, is_new) = self.index(refresh, progress)?;
+        if !is_new && newest(index.clone(), name).is_none() {
+            (index, _) = self.index(true, progress)?;
         }
         merge(&mut known, index);
         let chosen = choose(known, wanted, name)?;
@@ -239,7 +242,7 @@ impl Store {
         if config.is_file() || failed.is_file() && !again || !Apt::was_updated(&self.root) {
             return;
         }
-        if let Err(error) = self.fetch_config(known, &config) {
+        if let Err(error) = self.fetch_config(known, &config, progress) {
             progress(&format!("the configuration of {} cannot be had: {error}", known.packaged.release));
             // Only what no other day would change is kept.
             if matches!(error, StoreError::BadPackage { .. }) {
@@ -248,8 +251,8 @@ impl Store {
         }
     }
 
-    fn fetch_config(&self, known: &Known, place: &Path) -> Result<(), StoreError> {
-        let _lock = self.locked()?;
+    fn fetch_config(&self, known: &Known, place: &Path, progress: &dyn Fn(&str)) -> Result<(), StoreError> {
+        let _lock = self.locked(progress)?;
         if place.is_file() {
             return Ok(());
         }
@@ -301,10 +304,11 @@ impl Store {
         Ok(place.join("vmlinuz"))
     }
 
-    /// What apt knows; fetches its index if there is none or if `refresh` is asked for.
-    fn index(&self, refresh: bool, progress: &dyn Fn(&str)) -> Result<Vec<Known>, StoreError> {
+    /// What apt knows, and whether it was asked anew: fetches its index if there is none or if `refresh` is asked for.
+    fn index(&self, refresh: bool, progress: &dyn Fn(&str)) -> Result<(Vec<Known>, bool), StoreError> {
         let apt = self.apt()?;
-        if refresh || !apt.has_index() {
+        let refresh = refresh || !apt.has_index();
+        if refresh {
             progress("fetching the package index");
             if let Some(failure) = apt.update()? {
                 progress(&format!("the package index is not complete or not new: {failure}"));
@@ -317,7 +321,7 @@ impl Store {
             let packaged = Packaged { version, release, package, cached: None };
             Some(Known { packaged, package_version })
         });
-        Ok(known.collect())
+        Ok((known.collect(), refresh))
     }
 
     fn cached_known(&self) -> Result<Vec<Known>, StoreError> {
@@ -343,8 +347,10 @@ impl Store {
         Ok(known.collect())
     }
 
-    /// Waits until no other run fetches. The lock is given back when the file is dropped.
-    fn locked(&self) -> Result<File, StoreError> {
+    /// Waits until no other run fetches, and tells `progress` if that takes long. The lock is given back when the file is
+    /// dropped.
+    fn locked(&self, progress: &dyn Fn(&str)) -> Result<File, StoreError> {
+        let (begun, mut told) = (Instant::now(), false);
         let path = self.root.join("lock");
         let file = File::options().create(true).append(true).open(&path).map_err(io_error("open", &path))?;
         loop {
@@ -353,7 +359,13 @@ impl Store {
                 Err(TryLockError::WouldBlock) if self.cancel.is_cancelled() => {
                     return Err(StoreError::Cancelled);
                 }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+                Err(TryLockError::WouldBlock) => {
+                    if !told && begun.elapsed() >= SILENCE {
+                        progress("waiting for another run that uses the cache");
+                        told = true;
+                    }
+                    std::thread::sleep(Duration::from_millis(50));
+                }
                 Err(TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),
             }
         }
@@ -567,22 +579,28 @@ mod tests {
         let open = || Store::open_at(folder.path().to_path_buf()).unwrap();
         let (first, cancel) = (open(), Cancel::new());
         let second = open().cancelled_by(&cancel);
-        let lock = first.locked().unwrap();
+        let silent = |text: &str| panic!("{text}");
+        let lock = first.locked(&silent).unwrap();
         std::thread::scope(|threads| {
-            let waiting = threads.spawn(|| second.locked().map(drop));
+            let waiting = threads.spawn(|| second.locked(&silent).map(drop));
             std::thread::sleep(Duration::from_millis(200));
             assert!(!waiting.is_finished());
             cancel.cancel();
             assert!(matches!(waiting.join().unwrap(), Err(StoreError::Cancelled)));
             let third = open();
-            let waiting = threads.spawn(move || third.locked().map(drop));
-            std::thread::sleep(Duration::from_millis(100));
+            // What takes long is told, once.
+            let (send, told) = std::sync::mpsc::channel();
+            let progress = move |text: &str| send.send(text.to_owned()).unwrap();
+            let waiting = threads.spawn(move || third.locked(&progress).map(drop));
+            let text = told.recv_timeout(Duration::from_secs(30)).unwrap();
+            assert_eq!(text, "waiting for another run that uses the cache");
             drop(lock);
             waiting.join().unwrap().unwrap();
+            assert!(told.recv().is_err());
         });
         // Whoever interrupts a fetch does not want what is there instead.
         put(&first, "7.2.9+deb13-cloud-amd64", "7.2.9-1~bpo13+1");
-        let _lock = first.locked().unwrap();
+        let _lock = first.locked(&silent).unwrap();
         let told = open().cancelled_by(&cancel).fetch("7.2", &|text| panic!("{text}"));
         assert!(matches!(told, Err(StoreError::Cancelled)), "{told:?}");
     }

@@ -80,13 +80,7 @@ impl Config {
                 bail!("no capture (*.{}) in {}; `livediff record` writes them", file::EXTENSION, shown())
             }
             (true, _, _) => Plan::Replay,
-            (false, 0, 0) => bail!(
-                "no BPF object (*.o) and no capture (*.{}) in {}{}; `clang -O2 -g -target bpf -c x.bpf.c -o x.bpf.o` \
-                 builds an object",
-                file::EXTENSION,
-                shown(),
-                inputs.ignored()
-            ),
+            (false, 0, 0) => return Err(inputs.nothing(&paths)),
             (false, 0, _) => Plan::OnlyCaptures,
             (false, _, _) => Plan::Live,
         };

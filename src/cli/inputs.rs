@@ -1,6 +1,6 @@
 //! What the paths on the command line stand for: objects, captures, and files that are neither.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use livediff::report::terminal::{counted, printable};
 use livediff_capture::file;
 use std::{
@@ -61,6 +61,18 @@ impl Inputs {
                 format!(" (ignored: {} *.o, such as {name}: {reason})", counted(all.len(), "file"))
             }
         }
+    }
+
+    /// Why there is nothing to work with, where neither an object nor a capture was found in `paths`.
+    pub(crate) fn nothing(&self, paths: &[PathBuf]) -> anyhow::Error {
+        let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        anyhow!(
+            "no BPF object (*.o) and no capture (*.{}) in {}{}; `clang -O2 -g -target bpf -c x.bpf.c -o x.bpf.o` \
+             builds an object",
+            file::EXTENSION,
+            paths.join(", "),
+            self.ignored()
+        )
     }
 
     /// The same as a line for people, where there is something to say.

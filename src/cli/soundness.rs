@@ -100,6 +100,11 @@ pub(crate) fn run(mut flags: SoundnessFlags) -> Result<Exit> {
         _ => inputs::corpus("no PATH given, no --random")?,
     };
     let inputs = Inputs::collect(&paths)?;
+    let Inputs { objects, broken, captures, found_captures, .. } = &inputs;
+    let some = objects.len() + broken.len() + captures.len() + found_captures.len() > 0;
+    if !some && !flags.replay && flags.random.is_none() {
+        return Err(inputs.nothing(&paths));
+    }
     if let Some(folder) = &flags.output {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }

@@ -130,6 +130,22 @@ fn two_runs_at_once_on_one_cache_fetch_once() {
     place.cache_is_good();
 }
 
+/// Not with a new index either.
+#[test]
+fn a_kernel_that_is_in_no_package_is_looked_for_once() {
+    let Some(place) = with_mirror("") else { return };
+    let index = |done: &Done| done.stderr.matches("fetching the package index").count();
+    for args in [["kernel", "fetch", "9.9"], ["kernel", "info", "9.9"]] {
+        let done = place.run(&args).exits(2).complains("no packaged kernel is 9.9; there are 7.2.99");
+        assert_eq!(index(&done), 1, "{args:?}: {}", done.stderr);
+        fs::remove_dir_all(place.path("cache")).unwrap();
+    }
+    // One that is older may lack it.
+    place.run(&["kernel", "list"]).exits(0);
+    let done = place.run(&["kernel", "info", "9.9"]).exits(2);
+    assert_eq!(index(&done), 1, "{}", done.stderr);
+}
+
 #[test]
 fn a_fetch_that_is_interrupted_leaves_nothing_and_one_that_is_killed_no_harm() {
     let Some(place) = with_mirror("[ -e ../../../../slow ] && exec /bin/sleep 300") else {

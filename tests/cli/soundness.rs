@@ -108,3 +108,13 @@ fn what_cannot_be_written_hides_no_finding() {
     assert_eq!(report["totals"]["findings"], 2);
     assert_eq!(report["reduced"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn a_folder_without_programs_is_said_to_have_none() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    let run = |more: &[&str]| livediff(folder.path(), &[&["soundness", "empty"], more].concat());
+    run(&[]).exits(2).complains("no BPF object (*.o) and no capture (*.capture) in empty; `clang");
+    run(&["--replay"]).exits(2).complains("there is no capture (*.capture) in the given paths");
+    run(&["--random", "8", "--dialect", "7.2"]).exits(0);
+}

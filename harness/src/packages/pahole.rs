@@ -18,7 +18,7 @@ impl Store {
         if program.is_file() {
             return Ok(program);
         }
-        let _lock = self.locked()?;
+        let _lock = self.locked(progress)?;
         if program.is_file() {
             return Ok(program);
         }

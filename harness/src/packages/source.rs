@@ -37,29 +37,36 @@ impl Store {
         if let Some(tarball) = find_tarball(&place, &package) {
             return Ok(tarball);
         }
-        let _lock = self.locked()?;
+        let _lock = self.locked(progress)?;
         // Another run may have fetched it while this one waited for the lock.
         if let Some(tarball) = find_tarball(&place, &package) {
             return Ok(tarball);
         }
         fs::create_dir_all(&sources).map_err(io_error("make", &sources))?;
         remove_leftovers(&sources);
-        let newest = |refresh| -> Result<Option<String>, StoreError> {
-            let apt = self.apt()?;
-            if refresh || !apt.has_index() {
-                progress("fetching the package index");
-                apt.update()?;
-            }
+        let apt = self.apt()?;
+        let update = || {
+            progress("fetching the package index");
+            apt.update()
+        };
+        let newest = || -> Result<Option<String>, StoreError> {
             Ok(apt.versions(&package)?.into_iter().max_by(|a, b| version::compare(a, b)))
         };
-        let package_version = match newest(false)? {
-            Some(package_version) => package_version,
-            None => newest(true)?.ok_or_else(|| StoreError::NoSource { package: package.clone() })?,
-        };
+        let is_new = !apt.has_index();
+        if is_new {
+            update()?;
+        }
+        let mut package_version = newest()?;
+        if package_version.is_none() && !is_new {
+            update()?;
+            package_version = newest()?;
+        }
+        let package_version =
+            package_version.ok_or_else(|| StoreError::NoSource { package: package.clone() })?;
         let work = tempfile::Builder::new().prefix(NEW).tempdir_in(&sources);
         let work = work.map_err(io_error("make a folder in", &sources))?;
         progress(&format!("fetching {package} {package_version}"));
-        let unpacked = self.apt()?.fetch(&package, &package_version, work.path())?;
+        let unpacked = apt.fetch(&package, &package_version, work.path())?;
         let inside = unpacked.join("usr/src");
         let tarball = find_tarball(&inside, &package).ok_or_else(|| StoreError::BadPackage {
             package: package.clone(),
