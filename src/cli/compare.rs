@@ -248,10 +248,22 @@ fn replayed(flags: &CompareFlags, paths: &[PathBuf], output: &Output) -> Result<
     let live = LiveFlags { kernels: Vec::new(), ..flags.live.clone() };
     let session = Session::new(&live)?;
     let task = output.task("reading captures");
+    let inputs = |paths: &[PathBuf]| -> Result<Inputs> {
+        let inputs = Inputs::collect(paths)?;
+        if let Some(text) = inputs.not_looked_at() {
+            output.line(&text);
+        }
+        Ok(inputs)
+    };
     let words = match (flags.live.kernels.as_slice(), paths) {
-        ([a, b], paths) => [side(&session, paths, Some(a))?, side(&session, paths, Some(b))?],
+        ([a, b], paths) => {
+            let inputs = inputs(paths)?;
+            [side(&session, paths, &inputs, Some(a))?, side(&session, paths, &inputs, Some(b))?]
+        }
         ([], [a, b]) => {
-            [side(&session, std::slice::from_ref(a), None)?, side(&session, std::slice::from_ref(b), None)?]
+            let [a, b] = [a, b].map(std::slice::from_ref);
+            let (of_a, of_b) = (inputs(a)?, inputs(b)?);
+            [side(&session, a, &of_a, None)?, side(&session, b, &of_b, None)?]
         }
         ([], _) => bail!(
             "--replay compares two kernels: --kernel A --kernel B, or two PATHs with the captures of one each"
@@ -265,13 +277,17 @@ fn replayed(flags: &CompareFlags, paths: &[PathBuf], output: &Output) -> Result<
     Ok((session, words))
 }
 
-/// The captures in `paths` of the one kernel whose release begins with `wanted`, or of the only one there is.
-fn side(session: &Session, paths: &[PathBuf], wanted: Option<&str>) -> Result<Words> {
-    let inputs = Inputs::collect(paths)?;
+/// The captures among `inputs`, found in `paths`, of the one kernel whose release begins with `wanted`, or of the only one there is.
+fn side(session: &Session, paths: &[PathBuf], inputs: &Inputs, wanted: Option<&str>) -> Result<Words> {
     let shown = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
     let files = [inputs.captures.as_slice(), &inputs.found_captures].concat();
     if files.is_empty() {
-        bail!("no capture (*.{}) in {}; `livediff record` writes them", file::EXTENSION, shown());
+        bail!(
+            "no capture (*.{}) in {}{}; `livediff record` writes them",
+            file::EXTENSION,
+            shown(),
+            inputs.ignored()
+        );
     }
     let mut words = Words::default();
     let mut releases = BTreeSet::new();

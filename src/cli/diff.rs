@@ -77,7 +77,12 @@ impl Config {
         let shown = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         let plan = match (flags.replay, objects, captures) {
             (true, _, 0) => {
-                bail!("no capture (*.{}) in {}; `livediff record` writes them", file::EXTENSION, shown())
+                bail!(
+                    "no capture (*.{}) in {}{}; `livediff record` writes them",
+                    file::EXTENSION,
+                    shown(),
+                    inputs.ignored()
+                )
             }
             (true, _, _) => Plan::Replay,
             (false, 0, 0) => return Err(inputs.nothing(&paths)),
@@ -254,15 +259,18 @@ impl Run<'_> {
             self.say(format_args!("{}", share.announced()));
         }
         match self.config.plan {
-            Plan::Replay => {
-                self.say(format_args!("Replaying recorded captures; nothing is booted."));
-                self.replay(&[inputs.captures.as_slice(), &inputs.found_captures].concat())
-            }
-            Plan::OnlyCaptures => {
-                self.say(format_args!(
-                    "There are captures and no objects: replaying them; nothing is booted."
-                ));
-                self.replay(&[inputs.captures.as_slice(), &inputs.found_captures].concat())
+            Plan::Replay | Plan::OnlyCaptures => {
+                self.say(match self.config.plan {
+                    Plan::Replay => format_args!("Replaying recorded captures; nothing is booted."),
+                    _ => {
+                        format_args!("There are captures and no objects: replaying them; nothing is booted.")
+                    }
+                });
+                self.replay(&[inputs.captures.as_slice(), &inputs.found_captures].concat())?;
+                if let Some(text) = inputs.not_looked_at() {
+                    self.say(format_args!("{text}"));
+                }
+                Ok(())
             }
             Plan::Live => {
                 if !self.live()? {

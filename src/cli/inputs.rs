@@ -1,5 +1,6 @@
 //! What the paths on the command line stand for: objects, captures, and files that are neither.
 
+use super::interrupt;
 use anyhow::{Context, Result, anyhow, bail};
 use livediff::report::terminal::{counted, printable};
 use livediff_capture::file;
@@ -7,6 +8,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::Read,
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -38,7 +40,7 @@ pub(crate) struct Inputs {
     pub(crate) captures: Vec<PathBuf>,
     /// Captures that lie in the folders that were named.
     pub(crate) found_captures: Vec<PathBuf>,
-    /// Files in folders that are called `*.o` and are no BPF objects, and why.
+    /// What is in folders and is called `*.o` and no BPF object, or is called like a capture and no file, and why.
     strangers: Vec<(String, String)>,
     seen: BTreeSet<PathBuf>,
 }
@@ -52,13 +54,14 @@ pub(crate) fn corpus(missing: &str) -> Result<Vec<PathBuf>> {
 }
 
 impl Inputs {
-    /// What was found and passed over because it is no BPF object, ` (ignored: ...)`, or nothing.
+    /// What was found and passed over because it is not what it is called, ` (ignored: ...)`, or nothing.
     pub(crate) fn ignored(&self) -> String {
         match self.strangers.as_slice() {
             [] => String::new(),
             all @ [(name, reason), ..] => {
+                let objects = if all.iter().all(|(name, _)| name.ends_with(".o")) { " *.o" } else { "" };
                 let name = printable(name);
-                format!(" (ignored: {} *.o, such as {name}: {reason})", counted(all.len(), "file"))
+                format!(" (ignored: {}{objects}, such as {name}: {reason})", counted(all.len(), "file"))
             }
         }
     }
@@ -88,8 +91,10 @@ impl Inputs {
         }
     }
 
-    /// Looks at every path. A file that was named and is neither object nor capture is an error.
+    /// Looks at every path. A file that was named and is neither object nor capture is an error. While this goes on, a
+    /// signal ends the program at once: what is named may be a pipe that nobody writes to.
     pub(crate) fn collect(paths: &[PathBuf]) -> Result<Inputs> {
+        let _waiting = interrupt::reading()?;
         let mut inputs = Inputs::default();
         for path in paths {
             let metadata = fs::metadata(path).with_context(|| format!("{}", path.display()))?;
@@ -108,6 +113,12 @@ impl Inputs {
         }
         let bytes = read(path)?;
         if bytes.starts_with(CAPTURE) {
+            if let Some(what) = no_file(path) {
+                bail!(
+                    "{}: a capture in {what}, and captures are read more than once: name a file",
+                    path.display()
+                );
+            }
             self.captures.push(path.to_owned());
             return Ok(());
         }
@@ -139,6 +150,13 @@ impl Inputs {
                 if !path.is_symlink() {
                     self.folder(&path)?;
                 }
+            } else if [Some("o"), Some(file::EXTENSION)].contains(&extension)
+                && let Some(what) = no_file(&path)
+            {
+                // Reading it may have no end.
+                if self.seen.insert(path.clone()) {
+                    self.strangers.push((name(&path), format!("{what}, and no file")));
+                }
             } else if extension == Some(file::EXTENSION) {
                 if self.seen.insert(path.clone()) {
                     self.found_captures.push(path);
@@ -154,6 +172,20 @@ impl Inputs {
             }
         }
         Ok(())
+    }
+}
+
+/// What something is that is there and is neither a file nor a folder.
+fn no_file(path: &Path) -> Option<&'static str> {
+    let kind = path.metadata().ok()?.file_type();
+    if kind.is_file() || kind.is_dir() {
+        None
+    } else if kind.is_fifo() {
+        Some("a pipe")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else {
+        Some("a device")
     }
 }
 

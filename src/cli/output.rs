@@ -227,7 +227,9 @@ pub(crate) fn write_report(path: &Path, write: impl FnOnce(&mut dyn Write) -> io
         return write(&mut out).and_then(|()| out.flush()).with_context(failed);
     }
     if is_special(path) {
+        let waiting = interrupt::waiting();
         let mut out = fs::OpenOptions::new().append(true).open(path).with_context(failed)?;
+        drop(waiting);
         return write(&mut out).with_context(failed);
     }
     // A link stays one: what it leads to is replaced.

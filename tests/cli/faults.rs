@@ -463,6 +463,97 @@ fn signals_end_a_run_whatever_the_guest_does() {
     }
 }
 
+impl Place {
+    fn pipe(&self, name: &str) {
+        assert!(Command::new("mkfifo").arg(self.path(name)).status().unwrap().success());
+    }
+}
+
+/// What would be waited for has no end.
+#[test]
+fn pipes_in_folders_are_not_looked_at() {
+    let place = Place::new();
+    fs::create_dir(place.path("d")).unwrap();
+    place.pipe("d/a.o");
+    std::os::unix::net::UnixListener::bind(place.path("d/b.o")).unwrap();
+    let ignored = "(ignored: 2 files *.o, such as d/a.o: a pipe, and no file)";
+    for args in [&["diff", "d"][..], &["diff", "--replay", "d"], &["soundness", "d"]] {
+        place.run(args).exits(2).complains(ignored);
+    }
+    put_match(&place.path("d"), "one");
+    place.pipe("d/0.capture");
+    let ignored = "Not looked at (ignored: 3 files, such as d/0.capture: a pipe, and no file).";
+    place.run(&["diff", "--replay", "d"]).exits(0).says(ignored).says("1 match");
+    let compare = ["compare", "--replay", "d", "--kernel", "7.2", "--kernel", "7.2"];
+    place.run(&compare).exits(0).says(ignored);
+}
+
+#[test]
+fn an_object_may_come_through_a_pipe() {
+    let words = [hello(), opened(&["one"]), told(0, &right()), frame(11, 0u32, "")];
+    let place = Place::with_guest(&words, "exec /bin/sleep 300");
+    place.pipe("pipe");
+    let run = |from: PathBuf, args: &[&str]| {
+        let running = place.spawn(args);
+        let copied = fs::copy(from, place.path("pipe"));
+        let done = running.done();
+        copied.unwrap();
+        done
+    };
+    let diff = [&["diff", "pipe"], &DIFF[2..]].concat();
+    run(place.path("a.o"), &diff).exits(0).says("1 match");
+    // Of captures the second reading would find nothing, or nobody.
+    let capture = put_match(&place.path("captures"), "one");
+    let why = "pipe: a capture in a pipe, and captures are read more than once: name a file";
+    run(capture, &["diff", "--replay", "pipe"]).exits(2).complains(why);
+}
+
+#[test]
+fn a_signal_ends_what_waits_for_the_other_end_of_a_pipe() {
+    let place = Place::new();
+    put_match(&place.path("captures"), "one");
+    place.pipe("pipe");
+    let wait = || thread::sleep(Duration::from_millis(700));
+    let diff = [&["diff", "pipe"], &DIFF[2..]].concat();
+    for args in [&diff[..], &["diff", "--replay", "pipe"], &["merge", "pipe"], &["analyze", "pipe"]] {
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            let running = place.spawn(args);
+            wait();
+            running.signal(signal);
+            running.done().exits(2).complains("interrupted");
+        }
+    }
+    // The report, when everything has been done. A signal that comes before ends the work, and another the waiting.
+    let mut running = place.spawn(&["diff", "--replay", "captures", "--json", "pipe"]);
+    for _ in 0..2 {
+        wait();
+        if running.child.try_wait().unwrap().is_none() {
+            running.signal(Signal::SIGINT);
+        }
+    }
+    running.done().exits(2).complains("interrupted");
+    place.left_are_only(&["captures", "pipe"]);
+}
+
+/// Whatever it is that the first was of no use for.
+#[test]
+fn the_third_signal_ends_a_run_at_once() {
+    let place = Place::new();
+    place.pipe("pipe");
+    place.program("qemu-system-x86_64", "echo 'QEMU emulator version 7.2.0'\n");
+    let mut running = place.spawn(&["diff", "a.o", "--kernel", "pipe", "--dialect", "7.2"]);
+    for _ in 0..2 {
+        thread::sleep(Duration::from_millis(700));
+        assert!(running.child.try_wait().unwrap().is_none(), "it has ended");
+        running.signal(Signal::SIGINT);
+    }
+    thread::sleep(Duration::from_millis(300));
+    assert!(running.child.try_wait().unwrap().is_none(), "it has ended");
+    running.signal(Signal::SIGTERM);
+    running.done().exits(2).complains("interrupted");
+    place.left_are_only(&["pipe"]);
+}
+
 /// A terminal that is closed ends a run, but not one that was started with `nohup`.
 #[test]
 fn nohup_is_heeded() {
