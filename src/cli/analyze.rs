@@ -22,6 +22,7 @@ use livediff::{
 };
 use livediff_harness::packages::Store;
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// The outcome as JSON, version 1.
 #[derive(Serialize)]
@@ -53,6 +54,8 @@ struct Row {
 pub(crate) fn run(flags: AnalyzeFlags) -> Result<Exit> {
     let reports = [("--json", &flags.json), ("--html", &flags.html)];
     let output = Output::new(output::check_reports(&reports)?);
+    let reports = [&flags.json, &flags.html].into_iter().flatten().map(PathBuf::as_path);
+    output::spare_inputs(reports, [flags.object.as_path()])?;
     let kernel = kernel(&flags, &output)?;
     interrupt::at_once()?;
     let dialect =

@@ -168,6 +168,7 @@ fn live(
         );
     }
     let inputs = Inputs::collect(paths)?;
+    flags.reports.spare(inputs.files())?;
     if inputs.objects.is_empty() && inputs.broken.is_empty() {
         bail!(
             "no BPF object (*.o) in the given paths{}{}",
@@ -250,6 +251,7 @@ fn replayed(flags: &CompareFlags, paths: &[PathBuf], output: &Output) -> Result<
     let task = output.task("reading captures");
     let inputs = |paths: &[PathBuf]| -> Result<Inputs> {
         let inputs = Inputs::collect(paths)?;
+        flags.reports.spare(inputs.files())?;
         if let Some(text) = inputs.not_looked_at() {
             output.line(&text);
         }

@@ -72,6 +72,7 @@ impl Config {
             _ => inputs::corpus("no PATH given")?,
         };
         let inputs = Inputs::collect(&paths)?;
+        flags.reports.spare(inputs.files())?;
         let objects = inputs.objects.len() + inputs.broken.len();
         let captures = inputs.captures.len() + inputs.found_captures.len();
         let shown = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");

@@ -83,6 +83,11 @@ impl Inputs {
         (!self.strangers.is_empty()).then(|| format!("Not looked at{}.", self.ignored()))
     }
 
+    /// Every file that was looked at.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.seen.iter().map(PathBuf::as_path)
+    }
+
     /// An error if a capture was named, for what takes none.
     pub(crate) fn refuse_captures(&self, instead: &str) -> Result<()> {
         match self.captures.as_slice() {

@@ -35,6 +35,7 @@ pub(crate) struct MergeFlags {
 pub(crate) fn run(flags: MergeFlags) -> Result<Exit> {
     let started = Instant::now();
     flags.reports.check()?;
+    flags.reports.spare(flags.files.iter().map(PathBuf::as_path))?;
     let mut parts = Vec::new();
     for file in &flags.files {
         let name = file.display().to_string();

@@ -10,6 +10,7 @@ use std::{
     fmt::Display,
     fs,
     io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -205,12 +206,52 @@ pub(crate) fn check_reports(reports: &[(&str, &Option<PathBuf>)]) -> Result<bool
         }
         if !is_special(file) {
             check_folder_of(file)?;
-            if !seen.insert(file) {
+            if !seen.insert(Identity::of(file)) {
                 bail!("{}: two reports cannot be written to one file", file.display());
             }
         }
     }
     Ok(on_stdout > 0)
+}
+
+/// An error if one of the reports is one of the inputs, by whatever name: it would take its place.
+pub(crate) fn spare_inputs<'p>(
+    reports: impl IntoIterator<Item = &'p Path>,
+    inputs: impl IntoIterator<Item = &'p Path>,
+) -> Result<()> {
+    let is_file = |path: &Path| path.is_file() && !is_special(path);
+    let reports = reports.into_iter().filter(|path| *path != Path::new("-") && is_file(path));
+    let reports: Vec<(&Path, Identity)> = reports.map(|path| (path, Identity::of(path))).collect();
+    if reports.is_empty() {
+        return Ok(());
+    }
+    for input in inputs {
+        let identity = Identity::of(input);
+        if let Some((report, _)) = reports.iter().find(|(_, other)| *other == identity) {
+            let (report, input) = (report.display(), input.display());
+            bail!("{report}: what is written would overwrite an input, {input}");
+        }
+    }
+    Ok(())
+}
+
+/// What two names of one file have in common.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Identity {
+    /// A file that is there: its device and its number.
+    There(u64, u64),
+    /// One that is not there yet.
+    Place(PathBuf),
+}
+
+impl Identity {
+    fn of(file: &Path) -> Identity {
+        if let Ok(about) = file.metadata() {
+            return Identity::There(about.dev(), about.ino());
+        }
+        let folder = fs::canonicalize(folder_of(file)).unwrap_or_else(|_| folder_of(file).to_owned());
+        Identity::Place(folder.join(file.file_name().unwrap_or_default()))
+    }
 }
 
 /// A device, a pipe, or a name of something that is open (`/dev/stdout`): it is written to and never replaced.

@@ -100,6 +100,7 @@ pub(crate) fn run(mut flags: SoundnessFlags) -> Result<Exit> {
         _ => inputs::corpus("no PATH given, no --random")?,
     };
     let inputs = Inputs::collect(&paths)?;
+    output::spare_inputs(flags.json.as_deref(), inputs.files())?;
     let Inputs { objects, broken, captures, found_captures, .. } = &inputs;
     let some = objects.len() + broken.len() + captures.len() + found_captures.len() > 0;
     if !some && !flags.replay && flags.random.is_none() {

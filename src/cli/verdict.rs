@@ -57,6 +57,11 @@ impl ReportFlags {
         .map(drop)
     }
 
+    /// An error if one of them is one of the inputs.
+    pub(crate) fn spare<'p>(&'p self, inputs: impl IntoIterator<Item = &'p Path>) -> Result<()> {
+        output::spare_inputs(self.files(), inputs)
+    }
+
     fn files(&self) -> impl Iterator<Item = &Path> {
         [&self.json, &self.junit, &self.html, &self.sarif].into_iter().flatten().map(PathBuf::as_path)
     }

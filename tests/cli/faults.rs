@@ -611,6 +611,54 @@ fn signals_at_any_moment_leave_nothing() {
     assert!(seen.contains(&Some(2)), "{seen:?}");
 }
 
+/// By whatever name.
+#[test]
+fn reports_overwrite_neither_inputs_nor_each_other() {
+    use std::os::unix::fs::symlink;
+    let folder = folder();
+    let path = folder.path();
+    let capture = put_match(&path.join("c"), "one");
+    let object = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/stack/access.bpf.o");
+    fs::copy(object, path.join("a.o")).unwrap();
+    symlink("c", path.join("folder")).unwrap();
+    symlink(&capture, path.join("link")).unwrap();
+    fs::hard_link(path.join("a.o"), path.join("second.o")).unwrap();
+    livediff(path, &["diff", "--replay", "c", "--shard", "1/1", "--json", "part.json"]).exits(0);
+    let kept = || {
+        let read = |name: &Path| fs::read(path.join(name)).unwrap();
+        [read(&capture), read("a.o".as_ref()), read("part.json".as_ref())]
+    };
+    let before = kept();
+    let same = path.join("c/../part.json");
+    let same = same.to_str().unwrap();
+    for (args, other) in [
+        (&["diff", "--replay", "c", "--json", "link"][..], "link: what is written would overwrite an input"),
+        (&["diff", "a.o", "--html", "second.o"], "overwrite an input, a.o"),
+        (&["diff", ".", "--html", "a.o"], "overwrite an input, ./a.o"),
+        (&["compare", "--replay", "c", "--kernel", "7", "--kernel", "7", "--sarif", "link"], "an input, c/"),
+        (&["compare", "--replay", "c", "c", "--sarif", "link"], "an input, c/"),
+        (&["compare", "a.o", "--kernel", "7.1", "--kernel", "7.2", "--json", "./a.o"], "an input, a.o"),
+        (&["analyze", "a.o", "--dialect", "7.2", "--json", "second.o"], "overwrite an input, a.o"),
+        (&["soundness", "a.o", "--dialect", "7.2", "--json", "folder/../a.o"], "overwrite an input, a.o"),
+        (&["merge", "part.json", "--junit", same], "overwrite an input, part.json"),
+        (
+            &["diff", "--replay", "c", "--json", "c/out", "--html", "folder/out"],
+            "two reports cannot be written",
+        ),
+        (&["diff", "--replay", "c", "--json", "out", "--html", "./out"], "two reports cannot be written"),
+        (&["diff", "--replay", "c", "--json", same, "--html", "part.json"], "two reports cannot be written"),
+    ] {
+        let done = livediff(path, args).exits(2).complains(other);
+        assert!(!done.stdout.contains("match"), "{args:?}: {}", done.stdout);
+        assert!(kept() == before, "{args:?}");
+    }
+    // What is no file keeps nothing.
+    let null = ["--json", "/dev/null", "--html", "/dev/null"];
+    livediff(path, &[&["diff", "--replay", "c"][..], &null].concat()).exits(0);
+    livediff(path, &["diff", "--replay", "c", "--json", "c/out.json", "--html", "c/out.html"]).exits(0);
+    livediff(path, &["diff", "--replay", "c", "--json", "c/out.json", "--html", "c/out.html"]).exits(0);
+}
+
 /// A discrepancy is not hidden by a report that cannot be written, nor is one report by another.
 #[test]
 fn reports_on_a_full_disk_are_errors() {

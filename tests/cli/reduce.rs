@@ -16,7 +16,11 @@ fn what_cannot_be_reduced_exits_2_with_a_way_out() {
     run(&["args.bpf.o", "no_such", "-o", "x.bpf.c"])
         .complains("there is no program `no_such`, only immediate_stack_arg");
     run(&["args.bpf.o", "stack_args_and_constants", "-o", "args.bpf.c"])
-        .complains("would overwrite the object");
+        .complains("would overwrite an input, args.bpf.o");
+    fs::hard_link(folder.path().join("args.bpf.o"), folder.path().join("x.bpf.o")).unwrap();
+    run(&["args.bpf.o", "stack_args_and_constants", "-o", "x.c"])
+        .complains("x.bpf.o: what is written would overwrite an input, args.bpf.o");
+    fs::remove_file(folder.path().join("x.bpf.o")).unwrap();
     run(&["args.bpf.o", "stack_args_and_constants", "-o", "missing/x.bpf.c"]).complains("no folder missing");
     run(&["args.bpf.o", "stack_args_and_constants", "-o", "/proc/x.bpf.c"]).complains("to the folder /proc");
     run(&["text.o", "x", "-o", "x.bpf.c"]).complains("no ELF file");

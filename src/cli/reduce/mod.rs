@@ -28,7 +28,6 @@ use livediff_harness::run::{self, Cancel};
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use oracle::Asker;
 use std::{
-    fs,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -119,11 +118,7 @@ impl Config {
         let options = session::guest_options(&flags.guest, kernels.len());
         session::limit_threads(&flags.guest)?;
         let files = Files::new(&flags.output)?;
-        if fs::canonicalize(&files.object)
-            .is_ok_and(|path| fs::canonicalize(&flags.object).ok() == Some(path))
-        {
-            bail!("{}: -o would overwrite the object that is to be reduced", files.object.display());
-        }
+        output::spare_inputs([files.source.as_path(), &files.object], [flags.object.as_path()])?;
         let (cancel, cancel_all) = (interrupt::cancel(), interrupt::cancel_again());
         Ok(Config {
             object,
