@@ -13,7 +13,7 @@ use super::{
     targets,
     verdict::{self, REPLAY, ReportFlags},
 };
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use livediff::{
     Dialect,
     diff::{self, Comparison, Deep, Status},
@@ -24,7 +24,6 @@ use livediff_capture::{Capture, Loaded, Said, file, trace::Records};
 use livediff_harness::run;
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
@@ -155,7 +154,7 @@ impl Config {
         let found: &[PathBuf] = if self.plan == Plan::Live { &[] } else { found_captures };
         let captures = captures.iter().chain(found).map(|path| {
             // A file is read by one part only, so it is not split.
-            let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+            let bytes = inputs::read(path)?;
             let name = unit_name(path);
             Ok(Unit { name, size: bytes.len() as u64, contents: shard::hash(&bytes), programs: Vec::new() })
         });

@@ -7,7 +7,7 @@ use livediff_capture::file;
 use std::{
     collections::BTreeSet,
     fs,
-    io::Read,
+    io::{self, Read},
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,8 +15,8 @@ use std::{
 
 /// Where programs are looked for if no path is given.
 const CORPUS: &str = "corpus";
-/// Most bytes of an object that is read; the largest of the kernel's own tests has a few million.
-const MAX_OBJECT: u64 = 256 << 20;
+/// Most bytes of a file that are read; the largest object of the kernel's own tests has a few million.
+const MAX_FILE: u64 = 256 << 20;
 /// What a capture begins with.
 const CAPTURE: &[u8] = b"livediff capture ";
 
@@ -198,14 +198,18 @@ fn name(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// The bytes of an object.
+/// The bytes of a file that anybody may have made: an object, a capture or a report.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    read_bounded(path).with_context(|| format!("{}", path.display()))
+}
+
+/// As [`read`], with an error that does not name the file.
+pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(MAX_OBJECT + 1).read_to_end(&mut bytes))
-        .with_context(|| format!("{}", path.display()))?;
-    if bytes.len() as u64 > MAX_OBJECT {
-        bail!("{}: longer than {MAX_OBJECT} bytes, the most that is read of an object", path.display());
+    fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        let text = format!("longer than {MAX_FILE} bytes, the most that is read of a file");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     Ok(bytes)
 }

@@ -2,6 +2,7 @@
 
 use super::{
     exit::Exit,
+    inputs,
     output::{self, Output},
     sources::Sources,
     verdict::{self, ReportFlags},
@@ -12,7 +13,7 @@ use livediff::{
     diff::Status,
     report::{self, Totals, terminal},
 };
-use std::{fs, path::PathBuf, time::Instant};
+use std::{path::PathBuf, time::Instant};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -39,7 +40,7 @@ pub(crate) fn run(flags: MergeFlags) -> Result<Exit> {
     let mut parts = Vec::new();
     for file in &flags.files {
         let name = file.display().to_string();
-        let bytes = fs::read(file).with_context(|| name.clone())?;
+        let bytes = inputs::read(file)?;
         let report = report::from_json(&bytes).with_context(|| name.clone())?;
         parts.push((name, report));
     }

@@ -5,6 +5,7 @@
 //! largest where there are fewer objects than parts, is split by its programs. The costliest goes first, to the part
 //! that has least. So no part is empty as long as there are as many programs as parts.
 
+use super::inputs;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use livediff::{
@@ -14,7 +15,6 @@ use livediff::{
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
-    fs,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -144,7 +144,7 @@ impl Costs {
     /// The costs in the report of an earlier run, added up over its kernels.
     pub(crate) fn read(path: &Path) -> Result<Costs> {
         let what = || format!("--costs {}", path.display());
-        let bytes = fs::read(path).with_context(what)?;
+        let bytes = inputs::read_bounded(path).with_context(what)?;
         Ok(Costs::of(
             report::from_json(&bytes).with_context(what)?.kernels.iter().flat_map(|kernel| &kernel.rows),
         ))

@@ -611,6 +611,28 @@ fn signals_at_any_moment_leave_nothing() {
     assert!(seen.contains(&Some(2)), "{seen:?}");
 }
 
+/// What strangers made may have any length.
+#[test]
+fn of_a_file_without_end_the_beginning_is_read() {
+    let folder = folder();
+    put_match(&folder.path().join("c"), "one");
+    fs::create_dir(folder.path().join("long")).unwrap();
+    // A hole, which takes no place on the disk.
+    for name in ["long.json", "long.o", "long/0.capture"] {
+        fs::File::create(folder.path().join(name)).unwrap().set_len((256 << 20) + 1).unwrap();
+    }
+    let why = |name: &str| format!("{name}: longer than 268435456 bytes, the most that is read of a file");
+    for (args, name) in [
+        (&["merge", "long.json"][..], "long.json"),
+        (&["diff", "--replay", "c", "--shard", "1/2", "--costs", "long.json"], "--costs long.json"),
+        (&["diff", "--replay", "long", "--shard", "1/2"], "long/0.capture"),
+        (&["diff", "long.o"], "long.o"),
+        (&["analyze", "long.o"], "long.o"),
+    ] {
+        livediff(folder.path(), args).exits(2).complains(&why(name));
+    }
+}
+
 /// By whatever name.
 #[test]
 fn reports_overwrite_neither_inputs_nor_each_other() {
