@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use livediff::{
     assemble::{self, Program},
-    bpf::btf::Btf,
+    bpf::{Callable, btf::Btf},
     diff::Status,
     fuzz::{Features, Generator, Material},
     report::terminal::{counted, printable, printable_lines},
@@ -191,7 +191,9 @@ impl Fuzz<'_> {
         let time = self.flags.time.map(Duration::from_secs);
         let wanted = self.flags.programs.unwrap_or(u64::MAX);
         let deadline = started + time.unwrap_or(Duration::from_secs(31_536_000));
-        let mut generator = Generator::new(self.flags.seed, self.kernel.dialect, Material::of(self.btf));
+        let callable = Callable::new(self.btf, self.kernel.dialect, &self.kernel.image.btf_ids);
+        let material = Material::of(self.btf).with_facts(self.btf, &callable);
+        let mut generator = Generator::new(self.flags.seed, self.kernel.dialect, material);
         task.expect(usize::try_from(self.flags.programs.unwrap_or(0)).unwrap_or(usize::MAX));
         let (cancel, output, kernel) = (self.cancel, self.output, self.kernel);
         let options = kernel.options(self.options);

@@ -2,10 +2,10 @@
 
 use crate::log::{Event, Listener, Place};
 use crate::random::Fnv;
-use crate::verifier::{self, ArgTrack, Dialect, Instance, Program, Stack, State};
+use crate::verifier::{self, ArgTrack, Dialect, Instance, LiveRegs, Program, Stack, State};
 use livediff_capture::{
     Loaded,
-    insn::{REG_FP, alu},
+    insn::{REG_FP, alu, class, jmp, mode},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -188,6 +188,32 @@ impl Listening {
         }
     }
 
+    /// Of each instruction, which of the registers that it names, or takes without naming them, are live before and
+    /// behind it.
+    fn live_regs(&mut self, program: &Program<'_>, regs: &LiveRegs) {
+        const PARAMS: u16 = 0x3e;
+        let before = |idx: u32| regs.before.get(idx as usize).copied().unwrap_or(0);
+        for idx in program.postorder.iter().copied() {
+            let (insn, now) = (program.insn(idx), before(idx));
+            let behind =
+                program.successors(idx).as_slice().iter().fold(0, |behind, next| behind | before(*next));
+            let live = |regs: u16, reg: u8| regs >> (reg & 0xf) & 1 == 1;
+            let (dst, src) = (insn.dst_reg, insn.src_reg);
+            let named = (live(now, dst), live(now, src), live(now, 0));
+            let calls = insn.op() == jmp::CALL && matches!(insn.class(), class::JMP);
+            // How many parameters, and of whose function.
+            let params = calls.then(|| (src, (now & PARAMS).count_ones()));
+            let zext = regs.zext.get(idx as usize);
+            self.add(("live", insn.code, named, (live(behind, dst), live(behind, src)), params, zext));
+            let atomic = insn.class() == class::STX && insn.mode() == mode::ATOMIC;
+            if atomic || insn.op() == alu::MOV && insn.class() == class::ALU64 {
+                self.add(("live, by operation", insn.code, insn.imm & 0xff, insn.off, named, zext));
+            }
+        }
+        let most = regs.before.iter().map(|regs| regs.count_ones()).max();
+        self.add(("live at once", most, bucket(regs.before.len())));
+    }
+
     fn instance(&mut self, program: &Program<'_>, instance: &Instance) {
         let analyses = self.analyses.get(&(instance.callsite, instance.depth)).copied().unwrap_or(1).min(2);
         self.add(("instance", instance.depth, bucket(instance.insn_cnt as usize), analyses));
@@ -225,6 +251,7 @@ impl Listener for Listening {
             Event::Instance(instance) => self.instance(program, instance),
             Event::UpdateDone { iterations, .. } => self.add(("iterations", bucket(iterations as usize))),
             Event::MaskChange { kind, .. } => self.add(("mask", kind)),
+            Event::LiveRegs(regs) => self.live_regs(program, regs),
             _ => {}
         }
     }
@@ -241,6 +268,7 @@ fn own_depth(state: &State) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use livediff_capture::{Insn, insn::SRC_X};
 
     #[test]
     fn counts_fall_into_buckets() {
@@ -255,6 +283,32 @@ mod tests {
         seen.add(&features);
         assert_eq!(seen.worth(&features), 1.0);
         assert_eq!(seen.len(), 2);
+    }
+
+    /// Up to 7.0 the table of registers is all that the analysis says.
+    #[test]
+    fn register_tables_are_told_apart() {
+        let mov = |dst_reg, src_reg| Insn {
+            code: class::ALU64 | alu::MOV | SRC_X,
+            dst_reg,
+            src_reg,
+            ..Insn::default()
+        };
+        let exit = Insn { code: class::JMP | jmp::EXIT, ..Insn::default() };
+        let call = Insn { code: class::JMP | jmp::CALL, imm: 5, ..Insn::default() };
+        let of = |insns: &[Insn], dialect| {
+            Features::of(&Loaded { insns: insns.to_vec(), ..Loaded::default() }, dialect).classes
+        };
+        let dynamic = |insns: &[Insn]| of(insns, Dialect::Dynamic7_0);
+        let read = dynamic(&[mov(0, 1), exit]);
+        assert!(read.len() >= 4, "{}", read.len());
+        assert_ne!(read, dynamic(&[mov(2, 1), call, exit]));
+        assert_ne!(dynamic(&[mov(2, 1), call, exit]), dynamic(&[mov(2, 1), exit]));
+        // A half that is live, where halves are told.
+        let half =
+            |wide| Insn { code: if wide { class::ALU64 } else { class::ALU } | alu::MOV, ..Insn::default() };
+        let halves = |wide| of(&[half(wide), exit], Dialect::V7_3);
+        assert_ne!(halves(true), halves(false));
     }
 
     #[test]

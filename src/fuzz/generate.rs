@@ -2,16 +2,19 @@
 
 use super::body::Body;
 use super::features::{Features, Seen};
-use super::setting::{ProgramType, Setting};
+use super::setting::{LAST_HELPER, ProgramType, Setting};
 use crate::assemble::{AssembleError, Function, Kfunc, Program, Signature};
-use crate::bpf::btf::{Btf, Kind};
+use crate::bpf::{
+    Callable,
+    btf::{Btf, Kind},
+};
 use crate::random::Random;
 use crate::verifier::Dialect;
 use livediff_capture::{
-    Loaded, Map, MapShape,
-    insn::{REG_FP, REG_PARAMS, alu, atomic, class},
+    Insn, Loaded, Map, MapShape,
+    insn::{REG_FP, REG_PARAMS, alu, atomic, class, jmp, pseudo},
 };
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// Sections of programs that attach to nothing by name, and the types that they stand for (`enum bpf_prog_type`).
 const SECTIONS: [(&str, u32); 12] = [
@@ -28,6 +31,11 @@ const SECTIONS: [(&str, u32); 12] = [
     ("sk_lookup", 30),
     ("syscall", 31),
 ];
+
+/// `BPF_PROG_TYPE_SYSCALL`, programs of which may sleep.
+const SYSCALL: u32 = 31;
+/// `BPF_F_SLEEPABLE`.
+const SLEEPABLE: u32 = 1 << 4;
 
 /// Kernel functions that are called where the kernel has them: iterators, dynptrs, sizes after pointers, callbacks.
 const KFUNCS: [&str; 20] = [
@@ -61,6 +69,16 @@ const CANDIDATES: usize = 4;
 pub struct Material {
     pub(super) maps: Arc<Vec<Map>>,
     pub(super) kfuncs: Arc<Vec<Kfunc>>,
+    /// By type of program.
+    facts: Arc<HashMap<u32, Facts>>,
+}
+
+/// What a kernel makes of the calls of one type of program.
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    /// Of [`Material::kfuncs`], by the ids that they have here.
+    kfuncs: Vec<livediff_capture::Kfunc>,
+    helpers_missing: Vec<i32>,
 }
 
 impl Material {
@@ -71,12 +89,47 @@ impl Material {
             let signature = Signature::of_kernel(btf, id).ok()?;
             Some(Kfunc { name: (*name).to_owned(), signature })
         });
-        Material { maps: Arc::new(maps()), kfuncs: Arc::new(kfuncs.collect()) }
+        Material { kfuncs: Arc::new(kfuncs.collect()), ..Material::without_kernel() }
+    }
+
+    /// The same with what the kernel makes of calls, so that what they do to memory is known where programs are chosen.
+    /// `btf` is the kernel's, and `callable` made from it.
+    pub fn with_facts(self, btf: &Btf<'_>, callable: &Callable<'_>) -> Material {
+        let call = |src_reg, imm| Insn { code: class::JMP | jmp::CALL, src_reg, imm, ..Insn::default() };
+        let ids =
+            self.kfuncs.iter().map(|kfunc| btf.find(&kfunc.name, Kind::Func).unwrap_or_default() as i32);
+        let calls = ids.map(|id| call(pseudo::KFUNC_CALL, id));
+        let calls: Vec<Insn> = calls.chain((1..=LAST_HELPER).map(|id| call(0, id))).collect();
+        let facts = SECTIONS.map(|(_, prog_type)| {
+            let mut loaded = Loaded { insns: calls.clone(), ..like(prog_type) };
+            callable.fill(&mut loaded);
+            let numbered = |(number, kfunc)| livediff_capture::Kfunc { btf_id: number, ..kfunc };
+            let kfuncs = (1..).zip(loaded.kfuncs).map(numbered).collect();
+            (prog_type, Facts { kfuncs, helpers_missing: loaded.helpers_missing })
+        });
+        Material { facts: Arc::new(facts.into_iter().collect()), ..self }
     }
 
     /// What there is without a kernel: maps, and no kernel functions.
     pub fn without_kernel() -> Material {
-        Material { maps: Arc::new(maps()), kfuncs: Arc::default() }
+        Material { maps: Arc::new(maps()), kfuncs: Arc::default(), facts: Arc::default() }
+    }
+
+    /// What the kernel would be given of a program, with the facts that are known.
+    fn loaded(&self, program: &Program) -> Result<Loaded, AssembleError> {
+        let mut loaded = loaded(program)?;
+        if let Some(facts) = self.facts.get(&loaded.prog_type) {
+            let calls = |wanted: &dyn Fn(&Insn) -> bool| loaded.insns.iter().any(wanted);
+            let kfuncs = facts.kfuncs.iter();
+            let called =
+                kfuncs.filter(|kfunc| calls(&|insn| insn.is_kfunc_call() && insn.imm == kfunc.btf_id));
+            let called = called.cloned().collect();
+            let missing = facts.helpers_missing.iter().copied();
+            let missing = missing.filter(|id| calls(&|insn| insn.is_helper_call() && insn.imm == *id));
+            let missing = missing.collect();
+            (loaded.kfuncs, loaded.helpers_missing) = (called, missing);
+        }
+        Ok(loaded)
     }
 }
 
@@ -160,7 +213,7 @@ impl Generator {
             let mut random = Random::new(random.next() ^ Random::new(number).next());
             let mut random = Random::new(random.next().wrapping_add(candidate as u64));
             let program = self.program(number, &mut random);
-            let features = loaded(&program).map(|loaded| Features::of(&loaded, self.dialect));
+            let features = self.material.loaded(&program).map(|loaded| Features::of(&loaded, self.dialect));
             let features = features.unwrap_or_default();
             (self.seen.worth(&features), program, features)
         };
@@ -217,7 +270,13 @@ impl Generator {
 
 /// What a kernel would be given of a program that was made here, its kernel functions left out.
 pub fn loaded(program: &Program) -> Result<Loaded, AssembleError> {
-    program.link(&Loaded { prog_type: section_of(program).1, ..Loaded::default() })
+    program.link(&like(section_of(program).1))
+}
+
+/// A program of this type, as libbpf loads it.
+fn like(prog_type: u32) -> Loaded {
+    let prog_flags = if prog_type == SYSCALL { SLEEPABLE } else { 0 };
+    Loaded { prog_type, prog_flags, ..Loaded::default() }
 }
 
 /// Takes from a program some of what the verifier would end its paths for: accesses beside slots and frames, distances
@@ -259,11 +318,10 @@ mod tests {
         log::{Event, Listener},
         verifier,
     };
-    use livediff_capture::{Insn, insn::jmp};
     use std::collections::HashMap;
 
     fn programs(seed: u64, count: u64) -> Vec<Program> {
-        let material = Material { maps: Arc::new(maps()), kfuncs: Arc::default() };
+        let material = Material::without_kernel();
         let mut generator = Generator::new(seed, Dialect::V7_2, material);
         let made = generator.batch(0..count, |numbers, make| numbers.into_iter().map(make).collect());
         made.into_iter().map(|(program, _)| program).collect()
@@ -288,7 +346,7 @@ mod tests {
 
     #[test]
     fn they_do_more_and_more_different_things() {
-        let material = Material { maps: Arc::new(maps()), kfuncs: Arc::default() };
+        let material = Material::without_kernel();
         let mut generator = Generator::new(3, Dialect::V7_2, material);
         let mut make = |numbers| {
             generator.batch(numbers, |numbers, make| numbers.into_iter().map(make).collect());
