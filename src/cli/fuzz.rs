@@ -44,7 +44,7 @@ Programs are made to reach the liveness analysis and to do there what others did
 programs for the same kernel. What is compared is what `diff` compares.
 
 Every discrepancy is named by the number of its program. Of each kind a few are reduced, and written as \
-DIR/found_SEED_NUMBER.bpf.c and .bpf.o; the whole program as DIR/whole_SEED_NUMBER.bpf.o. Without -o, the first of each \
+DIR/found_SEED_NUMBER.bpf.c and .bpf.o; the whole program as DIR/whole_SEED_NUMBER.bpf.o as soon as it is found. Without -o, the first of each \
 kind is shown as it was found. A program that the guest died on or did not answer on in time is named too, and the first \
 20 are written as DIR/crashed_SEED_NUMBER.bpf.o and DIR/timeout_SEED_NUMBER.bpf.o.
 
@@ -98,7 +98,7 @@ pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
     kernels::check(std::slice::from_ref(&wanted))?;
     let cancel = interrupt::cancel();
     if let Some(folder) = &flags.output {
-        fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
+        prepare(folder)?;
     }
     let output = Output::new(false);
     let task = output.task("kernels");
@@ -124,7 +124,7 @@ pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
     drop(task);
     let tally = std::mem::take(&mut fuzz.tally);
     tally.tell(&output);
-    let all_kept = fuzz.keep(&tally);
+    fuzz.keep(&tally);
     if cancel.is_cancelled() {
         verdict::tell_interrupted(true);
     } else if let Err(error) = ended {
@@ -133,7 +133,13 @@ pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
         }
         output::complain(&error);
     }
-    tally.exit(cancel.is_cancelled(), all_kept)
+    tally.exit(cancel.is_cancelled())
+}
+
+/// Makes the folder, and sees to it now that it can be written to: what is found may take hours.
+fn prepare(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))?;
+    output::check_folder_of(&folder.join("found"))
 }
 
 /// What is worked with.
@@ -152,6 +158,8 @@ struct Discrepancy {
     number: u64,
     program: Program,
     found: Found,
+    /// The whole program, where it was written.
+    whole: Option<ObjectFile>,
 }
 
 /// A program that the guest died on or did not answer on in time.
@@ -177,6 +185,10 @@ struct Tally {
     timeouts: u64,
     /// The first of them.
     unanswered: Vec<Unanswered>,
+    /// Of `found` and `unanswered`, how many were written, or could not be.
+    written: (usize, usize),
+    /// Something could not be written.
+    unwritten: bool,
     /// Programs that no guest told of: they had no turn.
     lost: u64,
     /// Classes of events that the analyses of the programs made so far had.
@@ -232,6 +244,9 @@ impl Fuzz<'_> {
                 for ((number, program), finding) in (first..).zip(programs).zip(findings) {
                     if let Some(line) = self.tally.add(number, program, finding) {
                         output.line(&printable(&line));
+                        if let Some(folder) = &self.flags.output {
+                            self.tally.write_new(folder, self.flags.seed, output);
+                        }
                     }
                     task.advance();
                 }
@@ -242,48 +257,28 @@ impl Fuzz<'_> {
         })
     }
 
-    /// Shows what was found, or reduces and writes it. What cannot be written is told and keeps nothing else from being
-    /// written; returns whether all was.
-    fn keep(&self, tally: &Tally) -> bool {
-        let told = |kept: Result<()>| kept.map_err(|error| output::complain(&error)).is_ok();
-        let Some(folder) = &self.flags.output else {
-            let mut shown: Vec<Kind> = Vec::new();
-            for Discrepancy { number, found, .. } in &tally.found {
-                if !shown.contains(&found.kind) {
+    /// Reduces what was found and written. The first of each kind is shown where there is no folder, and each that could
+    /// not be written.
+    fn keep(&self, tally: &Tally) {
+        let mut shown: Vec<Kind> = Vec::new();
+        for Discrepancy { number, found, program, whole } in &tally.found {
+            match (&self.flags.output, whole) {
+                (Some(folder), Some(whole)) => self.reduce(*number, found, program, whole.clone(), folder),
+                (None, _) if shown.contains(&found.kind) => {}
+                _ => {
                     shown.push(found.kind);
                     let text = format!("program {number}: {}\n{}", found.kind, found.unified);
                     self.output.line(&printable_lines(&text));
                 }
             }
-            return true;
-        };
-        let mut all = true;
-        for unanswered in &tally.unanswered {
-            all &= told(self.keep_unanswered(unanswered, folder));
         }
-        for discrepancy in &tally.found {
-            all &= told(self.keep_discrepancy(discrepancy, folder));
-        }
-        all
     }
 
-    fn keep_unanswered(&self, unanswered: &Unanswered, folder: &Path) -> Result<()> {
-        let Unanswered { number, program, status } = unanswered;
-        let object =
-            self.write(program, &format!("{}_{}_{number}", status.name(), self.flags.seed), folder)?;
-        self.output.line(&printable(&format!("{}: {}", object.name, without_answer(*status))));
-        Ok(())
-    }
-
-    /// Writes the whole program, and reduces it. That it cannot be reduced is told, and is no failure: it is kept.
-    fn keep_discrepancy(&self, discrepancy: &Discrepancy, folder: &Path) -> Result<()> {
-        let Discrepancy { number, program, found } = discrepancy;
-        let name = |what: &str| format!("{what}_{}_{number}", self.flags.seed);
-        let object = self.write(program, &name("whole"), folder)?;
+    /// That a program cannot be reduced is told, and is no failure: it is kept whole.
+    fn reduce(&self, number: u64, found: &Found, program: &Program, object: ObjectFile, folder: &Path) {
         let whole = object.name.clone();
         if self.cancel.is_cancelled() {
-            self.output.line(&printable(&format!("{whole}: {}", found.kind)));
-            return Ok(());
+            return self.output.line(&printable(&format!("{whole}: {}", found.kind)));
         }
         let reduced = reduce::of_kernel(reduce::Task {
             kernel: self.kernel,
@@ -292,7 +287,7 @@ impl Fuzz<'_> {
             object,
             program: &program.name,
             section: &program.section,
-            output: &folder.join(name("found")),
+            output: &folder.join(format!("found_{}_{number}", self.flags.seed)),
             seed: self.flags.seed,
             time: REDUCTION,
             options: self.options,
@@ -300,19 +295,19 @@ impl Fuzz<'_> {
             terminal: self.output,
         });
         if let Err(error) = reduced {
-            self.output.line(&printable_lines(&format!("{whole}: {}: not reduced: {error:#}", found.kind)));
+            let text = format!("{whole}: {}: not reduced: {error:#}\n{}", found.kind, found.unified);
+            self.output.line(&printable_lines(&text));
         }
-        Ok(())
     }
+}
 
-    /// Writes a program as an object of its own.
-    fn write(&self, program: &Program, stem: &str, folder: &Path) -> Result<ObjectFile> {
-        let path = folder.join(format!("{stem}.bpf.o"));
-        let name = path.display().to_string();
-        let bytes = assemble::object(std::slice::from_ref(program)).with_context(|| name.clone())?;
-        output::write_report(&path, |out| out.write_all(&bytes))?;
-        Ok(ObjectFile { name, bytes: bytes.into() })
-    }
+/// Writes a program as an object of its own.
+fn write(program: &Program, stem: &str, folder: &Path) -> Result<ObjectFile> {
+    let path = folder.join(format!("{stem}.bpf.o"));
+    let name = path.display().to_string();
+    let bytes = assemble::object(std::slice::from_ref(program)).with_context(|| name.clone())?;
+    output::write_report(&path, |out| out.write_all(&bytes))?;
+    Ok(ObjectFile { name, bytes: bytes.into() })
 }
 
 /// What is found of a program, given whether the model broke down on it before any kernel was asked: that is a
@@ -349,7 +344,7 @@ impl Tally {
                 let line = format!("program {number}: {}", found.kind);
                 let alike = self.found.iter().filter(|other| other.found.kind == found.kind).count();
                 if alike == 0 || alike < KEPT.0 && self.found.len() < KEPT.1 {
-                    self.found.push(Discrepancy { number, program, found });
+                    self.found.push(Discrepancy { number, program, found, whole: None });
                     return Some(line);
                 }
                 self.more += 1;
@@ -377,6 +372,36 @@ impl Tally {
         }
     }
 
+    /// Writes the programs that were kept since the last time, at once, so that nothing is lost whatever happens to the
+    /// run. What cannot be written is told.
+    fn write_new(&mut self, folder: &Path, seed: u64, output: &Output) {
+        let (found, unanswered) = self.written;
+        for discrepancy in self.found.iter_mut().skip(found) {
+            let stem = format!("whole_{}_{}", seed, discrepancy.number);
+            match write(&discrepancy.program, &stem, folder) {
+                Ok(object) => discrepancy.whole = Some(object),
+                Err(error) => {
+                    output::complain(&error);
+                    self.unwritten = true;
+                }
+            }
+        }
+        for Unanswered { number, program, status } in self.unanswered.iter().skip(unanswered) {
+            let stem = format!("{}_{}_{number}", status.name(), seed);
+            match write(program, &stem, folder) {
+                Ok(object) => {
+                    let text = format!("{}: {}", object.name, without_answer(*status));
+                    output.line(&printable(&text));
+                }
+                Err(error) => {
+                    output::complain(&error);
+                    self.unwritten = true;
+                }
+            }
+        }
+        self.written = (self.found.len(), self.unanswered.len());
+    }
+
     fn line(&self) -> String {
         let seconds = self.took.as_secs_f64().max(0.001);
         format!(
@@ -389,8 +414,8 @@ impl Tally {
         )
     }
 
-    /// How the run ends; `all_kept` unless something could not be written.
-    fn exit(&self, cancelled: bool, all_kept: bool) -> Result<Exit> {
+    /// How the run ends.
+    fn exit(&self, cancelled: bool) -> Result<Exit> {
         Ok(match (self.found.is_empty(), self.compared) {
             (false, _) => Exit::Discrepancy,
             (true, 0) if cancelled => Exit::Error,
@@ -403,7 +428,7 @@ impl Tally {
             (true, _) if self.lost > 0 => {
                 bail!("not every program had its turn: of {} no guest told", self.lost)
             }
-            (true, _) if cancelled || !all_kept => Exit::Error,
+            (true, _) if cancelled || self.unwritten => Exit::Error,
             (true, _) => Exit::Clean,
         })
     }
@@ -491,7 +516,7 @@ mod tests {
         // As many as there is room for, of whatever kinds.
         while tally.found.len() < KEPT.1 {
             let other = tally.found.first().map(|first| first.found.clone()).unwrap();
-            tally.found.push(Discrepancy { number: 0, program: program(), found: other });
+            tally.found.push(Discrepancy { number: 0, program: program(), found: other, whole: None });
         }
         assert_eq!([(); 2].map(|()| add(&mut tally, Kind::Broken)), [true, false]);
         assert_eq!((tally.found.len(), tally.more, tally.compared), (KEPT.1 + 1, 3, 6));
@@ -530,13 +555,52 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_cannot_be_written_to_is_told_before_anything_is_made() {
+        let error = prepare(Path::new("/proc")).expect_err("nothing can be written to /proc");
+        assert!(format!("{error:#}").contains("no file can be written to the folder /proc"), "{error:#}");
+        let folder = tempfile::tempdir().unwrap();
+        let made = folder.path().join("a/b");
+        prepare(&made).unwrap();
+        assert_eq!(fs::read_dir(&made).unwrap().count(), 0);
+    }
+
+    /// Whatever becomes of the run later, what was found is there.
+    #[test]
+    fn what_is_found_is_written_at_once_and_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Output::new(true);
+        let mut tally = Tally::default();
+        let names = || {
+            let names = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        tally.add(3, program(), differs(Kind::End));
+        tally.write_new(folder.path(), 7, &output);
+        assert_eq!(names(), ["whole_7_3.bpf.o"]);
+        fs::remove_file(folder.path().join("whole_7_3.bpf.o")).unwrap();
+        tally.add(4, program(), Finding::NoAnswer(Status::Crashed, "the guest died on it".into()));
+        tally.add(5, program(), differs(Kind::End));
+        tally.write_new(folder.path(), 7, &output);
+        assert_eq!(names(), ["crashed_7_4.bpf.o", "whole_7_5.bpf.o"]);
+        assert!(tally.found.iter().all(|found| found.whole.is_some()) && !tally.unwritten);
+        // One that cannot be written stays one that was found.
+        tally.add(6, program(), differs(Kind::Broken));
+        tally.write_new(&folder.path().join("gone"), 7, &output);
+        assert!(tally.unwritten && tally.found.last().is_some_and(|found| found.whole.is_none()));
+        assert_eq!(tally.exit(false).ok(), Some(Exit::Discrepancy));
+    }
+
+    #[test]
     fn only_a_run_that_came_to_its_end_is_a_success() {
-        let of = |findings: Vec<Finding>, cancelled, all_kept| {
+        let of = |findings: Vec<Finding>, cancelled, all_kept: bool| {
             let mut tally = Tally::default();
             for finding in findings {
                 tally.add(0, program(), finding);
             }
-            tally.exit(cancelled, all_kept).ok()
+            tally.unwritten = !all_kept;
+            tally.exit(cancelled).ok()
         };
         let same = || Finding::Same { lines: 1 };
         let lost = || Finding::Lost("guests died too often".into());
