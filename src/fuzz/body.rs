@@ -70,6 +70,11 @@ impl<'a> Body<'a> {
         body
     }
 
+    /// What a caller passed in `parameter` is in r6.
+    pub(super) fn keep(&mut self, parameter: u8) {
+        self.copy(6, parameter);
+    }
+
     /// What a caller passed outlives calls in r6 to r9.
     fn keep_parameters(&mut self) {
         for _ in 0..self.random.range(1, 2) {
@@ -660,6 +665,30 @@ impl<'a> Body<'a> {
             (1..=5).for_each(|reg| self.pass(reg));
             self.refer(insn(class::JMP | jmp::CALL, 0, pseudo::CALL, 0, 0), Operand::Call(callee));
         }
+    }
+
+    /// A call with a pointer: one that [`Body::keep`] kept, mostly, if it is still there, or into the own frame. Returns the register in which
+    /// the callee finds it.
+    pub(super) fn pass_on(&mut self, callee: u32) -> u8 {
+        let is_callback = self.random.percent(10);
+        let (given, found) = if is_callback { (3, 2) } else { (1, 1) };
+        let kept = !self.is_main && self.contents.holding(Content::Pointer, true).contains(&6);
+        match kept && self.random.percent(70) {
+            true => self.copy(given, 6),
+            false => self.pointer(given),
+        }
+        if is_callback {
+            self.refer(insn(class::LD | mode::IMM | size::DW, 2, 0, 0, 0), Operand::Address(callee));
+            self.push(insn(class::JMP | jmp::CALL, 0, 0, 0, func::LOOP));
+            return found;
+        }
+        for reg in 2..=5 {
+            if self.random.percent(20) {
+                self.pass(reg);
+            }
+        }
+        self.refer(insn(class::JMP | jmp::CALL, 0, pseudo::CALL, 0, 0), Operand::Call(callee));
+        found
     }
 
     /// Something for a subprogram.

@@ -64,6 +64,11 @@ const KFUNCS: [&str; 20] = [
 /// Candidates among which the one with the rarest effects is chosen.
 const CANDIDATES: usize = 4;
 
+/// Of a hundred programs, so many are chains of calls.
+const CHAINS: usize = 4;
+/// Their last functions, counted from 0, the program itself.
+const LASTS: [u32; 13] = [7, 7, 8, 8, 11, 14, 15, 15, 15, 15, 16, 16, 17];
+
 /// What programs are made of beyond instructions.
 #[derive(Clone, Debug)]
 pub struct Material {
@@ -207,12 +212,15 @@ impl Generator {
 
     /// Of a few candidates, the one with the rarest effects.
     fn best(&self, number: u64) -> (Program, Features) {
+        // Neighbouring seeds and numbers must not share programs.
+        let mut random = Random::new(self.seed);
+        let mut random = Random::new(random.next() ^ Random::new(number).next());
+        let first = random.next();
+        // What is refused for its frames does little else, and would seldom win.
+        let chain = random.percent(CHAINS).then(|| random.of(&LASTS, 15));
         let candidate = |candidate: usize| {
-            // Neighbouring seeds and numbers must not share programs.
-            let mut random = Random::new(self.seed);
-            let mut random = Random::new(random.next() ^ Random::new(number).next());
-            let mut random = Random::new(random.next().wrapping_add(candidate as u64));
-            let program = self.program(number, &mut random);
+            let mut random = Random::new(first.wrapping_add(candidate as u64));
+            let program = self.program(number, chain, &mut random);
             let features = self.material.loaded(&program).map(|loaded| Features::of(&loaded, self.dialect));
             let features = features.unwrap_or_default();
             (self.seen.worth(&features), program, features)
@@ -226,34 +234,14 @@ impl Generator {
         (best.1, best.2)
     }
 
-    fn program(&self, number: u64, random: &mut Random) -> Program {
+    fn program(&self, number: u64, chain_to: Option<u32>, random: &mut Random) -> Program {
         let [first, ..] = &*self.types;
         let prog_type = self.types.get(random.below(self.types.len())).unwrap_or(first);
-        let count = random.of(&[0, 0, 1, 1, 2, 3, 5], 0);
         let mut functions = Vec::new();
         let setting = Setting::new(random, &self.material, prog_type, self.dialect);
-        for label in 0..=count {
-            let is_main = label == 0;
-            let length = if is_main { random.range(3, 36) } else { random.range(1, 14) };
-            // Calls lead to later functions; rarely to any, which is a recursion sooner or later.
-            let callees: Vec<u32> =
-                if random.percent(1) { (1..=count).collect() } else { (label + 1..=count).collect() };
-            let mut body = Body::new(random, &setting, is_main, &callees);
-            for _ in 0..length {
-                body.action();
-            }
-            // Every subprogram is reached somehow.
-            if let Some(callee) = callees.first().filter(|callee| **callee == label + 1) {
-                body.call(*callee);
-            }
-            let (insns, jump_tables) = body.finish();
-            functions.push(Function {
-                label,
-                name: if is_main { format!("p{number}") } else { format!("f{label}") },
-                global: is_main || random.percent(20),
-                insns,
-                jump_tables,
-            });
+        match chain_to {
+            Some(last) => chain(number, last, &setting, random, &mut functions),
+            None => tree(number, &setting, random, &mut functions),
         }
         let mut program = Program {
             name: format!("p{number}"),
@@ -265,6 +253,56 @@ impl Generator {
         };
         program.tidy();
         program
+    }
+}
+
+/// A function with what it is made of.
+fn function(number: u64, label: u32, global: bool, body: Body<'_>) -> Function {
+    let (insns, jump_tables) = body.finish();
+    let name = if label == 0 { format!("p{number}") } else { format!("f{label}") };
+    Function { label, name, global: label == 0 || global, insns, jump_tables }
+}
+
+/// A program and a few functions, each of which may call those behind it.
+fn tree(number: u64, setting: &Setting<'_>, random: &mut Random, functions: &mut Vec<Function>) {
+    let count = random.of(&[0, 0, 1, 1, 2, 3, 5], 0);
+    for label in 0..=count {
+        let is_main = label == 0;
+        let length = if is_main { random.range(3, 36) } else { random.range(1, 14) };
+        // Calls lead to later functions; rarely to any, which is a recursion sooner or later.
+        let callees: Vec<u32> =
+            if random.percent(1) { (1..=count).collect() } else { (label + 1..=count).collect() };
+        let global = random.percent(20);
+        let mut body = Body::new(random, setting, is_main, &callees);
+        for _ in 0..length {
+            body.action();
+        }
+        // Every subprogram is reached somehow.
+        if let Some(callee) = callees.first().filter(|callee| **callee == label + 1) {
+            body.call(*callee);
+        }
+        functions.push(function(number, label, global, body));
+    }
+}
+
+/// Small functions, each of which calls the next one and passes a pointer on, so that there are about as many frames as
+/// kernels of some dialect allow.
+fn chain(number: u64, last: u32, setting: &Setting<'_>, random: &mut Random, functions: &mut Vec<Function>) {
+    // Where a function finds what it was passed.
+    let mut passed = 1;
+    for label in 0..=last {
+        let (length, global) = (random.range(0, 2), random.percent(10));
+        let mut body = Body::new(random, setting, label == 0, &[]);
+        if label > 0 {
+            body.keep(passed);
+        }
+        for _ in 0..length {
+            body.action();
+        }
+        if label < last {
+            passed = body.pass_on(label + 1);
+        }
+        functions.push(function(number, label, global, body));
     }
 }
 
@@ -310,6 +348,9 @@ pub fn tame(program: &mut Program) {
 fn section_of(program: &Program) -> (&'static str, u32) {
     SECTIONS.into_iter().find(|(section, _)| *section == program.section).unwrap_or(("socket", 1))
 }
+
+#[cfg(test)]
+mod kinds;
 
 #[cfg(test)]
 mod tests {
