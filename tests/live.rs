@@ -102,6 +102,30 @@ fn a_kernel_refuses_what_soundness_finds() {
     assert_eq!(having(judged, "status", "found"), rejected);
 }
 
+/// A kernel that refuses what is made for it tells nothing of its answers.
+#[test]
+fn a_kernel_accepts_random_programs() {
+    let Some(kernel) = kernel::kernel("the live test of random programs") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("out.json");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_livediff"));
+    command.args(["soundness", "--random", "64", "--seed", "2", "--paths", "2", "--steps", "300"]);
+    let output = command.arg("--kernel").arg(&kernel).arg("--json").arg(&report).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("of 64 random programs"), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let json: Value = serde_json::from_slice(&fs::read(&report).unwrap()).unwrap();
+    let programs = json["programs"].as_array().unwrap();
+    let accepted: Vec<_> = programs.iter().filter(|program| program["verdict"] == "accepted").collect();
+    let read = accepted.iter().filter(|program| {
+        program["observed"]["reads"]
+            .as_u64()
+            .or(program["coverage"]["reads"].as_u64())
+            .is_some_and(|reads| reads > 0)
+    });
+    let counts = (programs.len(), accepted.len(), read.count());
+    assert!(counts.0 == 64 && counts.1 >= 32 && counts.2 >= 28, "{counts:?}");
+}
+
 /// At every moment of a run, from before its first line to after its last.
 #[test]
 fn signals_at_any_moment_leave_nothing() {

@@ -27,7 +27,7 @@ use livediff::{
 use livediff_capture::{Capture, file};
 use livediff_harness::run;
 use rayon::prelude::*;
-use std::{path::PathBuf, sync::Mutex};
+use std::{collections::HashSet, path::PathBuf, sync::Mutex};
 use tell::Report;
 
 #[derive(Debug, Args)]
@@ -82,8 +82,9 @@ pub(crate) struct SoundnessFlags {
 const DIALECT: Dialect = Dialect::V7_2;
 /// Findings of one program that are kept.
 const FINDINGS: usize = 16;
-/// One in so many random programs is left as it is made; the others are tamed.
-const WILD: u64 = 4;
+/// Of so many random programs one is left as it is made, and one is tamed; the others are made such that kernels take
+/// them, mostly.
+const KINDS: u64 = 8;
 /// Random programs that are made at a time.
 const BATCH: u64 = 512;
 
@@ -245,6 +246,7 @@ impl Run<'_> {
                     said,
                     observed,
                     random: None,
+                    invented: false,
                 });
             }
             None => {
@@ -291,6 +293,7 @@ impl Run<'_> {
                                 said: None,
                                 observed: false,
                                 random: None,
+                                invented: false,
                             }),
                             Err(reason) => {
                                 self.add(Judged::not_decided(
@@ -336,7 +339,9 @@ impl Run<'_> {
     /// Everything in one kernel, whose path walks are run to their end.
     fn in_kernel(&self, kernel: &Kernel, options: &run::Options, objects: &[ObjectFile]) -> Result<Ran> {
         let mut objects = objects.to_vec();
-        objects.extend(self.random_objects(kernel)?);
+        let random = self.random_objects(kernel)?;
+        let invented: HashSet<String> = random.iter().map(|object| object.name.clone()).collect();
+        objects.extend(random);
         let observed = observes(kernel.dialect);
         let dialect = if observed { self.session.dialect.unwrap_or(DIALECT) } else { kernel.dialect };
         let options = run::Options { stop: None, ..options.clone() };
@@ -349,6 +354,7 @@ impl Run<'_> {
                 Ok(pair) => {
                     let (loaded, said) = *pair;
                     let said = Some(said);
+                    let invented = invented.contains(&object);
                     self.judge(Subject {
                         object,
                         program,
@@ -358,6 +364,7 @@ impl Run<'_> {
                         said,
                         observed,
                         random: None,
+                        invented,
                     });
                 }
                 Err((_, reason)) => self.add(Judged::not_decided(object, program, kernel, reason)),
@@ -385,11 +392,12 @@ impl Run<'_> {
                 generator.batch(numbers, |numbers, make| numbers.into_par_iter().map(make).collect())
             });
             let mut programs: Vec<assemble::Program> = made.into_iter().map(|(program, _)| program).collect();
-            for (program, _) in
-                programs.iter_mut().zip(first..).filter(|(_, number)| !number.is_multiple_of(WILD))
-            {
-                fuzz::tame(program);
-            }
+            self.session.pool.install(|| {
+                programs
+                    .par_iter_mut()
+                    .enumerate()
+                    .for_each(|(place, program)| alter(program, first + place as u64));
+            });
             let name = format!("{}-{first}.bpf.o", random_object(self.flags.seed));
             programs.retain(|program| match program.check() {
                 Ok(()) => true,
@@ -424,10 +432,7 @@ impl Run<'_> {
                     generator.batch(numbers, |numbers, make| numbers.into_par_iter().map(make).collect());
                 let first = from.saturating_sub(programs.len() as u64);
                 programs.into_par_iter().enumerate().for_each(|(place, (mut program, _))| {
-                    // Of the others many paths end soon, but they do what no verifier would let pass.
-                    if !(first + place as u64).is_multiple_of(WILD) {
-                        fuzz::tame(&mut program);
-                    }
+                    alter(&mut program, first + place as u64);
                     let (object, name) = (random_object(self.flags.seed), program.name.clone());
                     match fuzz::loaded(&program) {
                         Ok(loaded) => self.judge(Subject {
@@ -439,6 +444,7 @@ impl Run<'_> {
                             said: None,
                             observed: false,
                             random: Some(program),
+                            invented: true,
                         }),
                         Err(error) => self.add(Judged::not_decided(object, name, None, error.to_string())),
                     }
@@ -447,6 +453,16 @@ impl Run<'_> {
             });
         }
         Ok(())
+    }
+}
+
+/// What becomes of the random program of this number.
+fn alter(program: &mut assemble::Program, number: u64) {
+    match number % KINDS {
+        // Many of its paths end soon, but it does what no verifier would let pass.
+        0 => {}
+        4 => fuzz::tame(program),
+        _ => fuzz::lawful(program),
     }
 }
 

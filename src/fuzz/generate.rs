@@ -525,6 +525,43 @@ mod tests {
         assert!(whole > 10, "{whole}");
     }
 
+    /// Paths of what is made for verifiers come to an end and to reads, and the programs are whole.
+    #[test]
+    fn lawful_programs_are_executed_to_their_end() {
+        let limits = crate::soundness::Limits { seed: 1, paths: 4, steps: 1_000, findings: 1 };
+        let (mut analysed, mut reading, mut parents, mut paths, mut exits) = (0, 0, 0, 0, 0);
+        let mut programs = programs(3, 80);
+        for program in &mut programs {
+            crate::fuzz::lawful(program);
+            program.check().unwrap();
+            let loaded = loaded(program).unwrap();
+            let Ok(analysis) = verifier::analyze(&loaded, Dialect::V7_2, &mut crate::log::Silent) else {
+                continue;
+            };
+            let (_, coverage) = crate::soundness::check_paths(&analysis.program, &analysis, &limits);
+            analysed += 1;
+            reading += usize::from(coverage.reads > 0);
+            paths += coverage.paths;
+            exits += coverage
+                .ends
+                .iter()
+                .filter(|(end, _)| *end == crate::interpret::End::Exit)
+                .map(|(_, count)| count)
+                .sum::<u64>();
+            let verifier::Stack::ByCallsite(instances) = &analysis.stack else { continue };
+            parents += usize::from(instances.iter().any(|instance| {
+                (instance.start..instance.start + instance.insn_cnt).any(|insn| {
+                    (0..instance.depth).any(|frame| {
+                        instance.masks(frame, insn).is_some_and(|masks| !masks.may_read.is_empty())
+                    })
+                })
+            }));
+        }
+        let counts = (analysed, reading, parents, paths, exits);
+        assert!(analysed >= 78 && reading * 10 >= analysed * 8 && parents >= 10, "{counts:?}");
+        assert!(exits * 10 >= paths * 6, "{counts:?}");
+    }
+
     /// What few programs would do that are made blindly.
     #[test]
     fn operands_are_such_that_something_happens() {

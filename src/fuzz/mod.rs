@@ -14,7 +14,9 @@ mod body;
 mod contents;
 mod features;
 mod generate;
+mod lawful;
 mod setting;
 
 pub use features::{Features, Seen};
 pub use generate::{Generator, Material, loaded, tame};
+pub use lawful::lawful;

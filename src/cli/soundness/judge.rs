@@ -26,6 +26,8 @@ pub(super) struct Subject {
     pub(super) observed: bool,
     /// Of a random program, what it was made of.
     pub(super) random: Option<Program>,
+    /// It is a random program.
+    pub(super) invented: bool,
 }
 
 /// The kernel's words where it comes to a slot that its analysis has called dead.
@@ -134,6 +136,9 @@ pub(super) struct Judged {
     /// What was judged, where there are findings.
     pub(super) loaded: Option<Box<Loaded>>,
     pub(super) random: Option<Box<Program>>,
+    pub(super) invented: bool,
+    /// Why the kernel refused it, in the words of its log.
+    pub(super) refusal: Option<String>,
 }
 
 impl Judged {
@@ -157,6 +162,8 @@ impl Judged {
             verdict: None,
             loaded: None,
             random: None,
+            invented: false,
+            refusal: None,
         }
     }
 
@@ -168,11 +175,13 @@ impl Judged {
 
 /// Analyses and judges.
 pub(super) fn judge(subject: Subject, limits: &Limits) -> Judged {
-    let Subject { object, program, kernel, dialect, loaded, said, random, observed } = subject;
+    let Subject { object, program, kernel, dialect, loaded, said, random, observed, invented } = subject;
     let mut judged = Judged::not_decided(object, program, kernel, String::new());
     judged.reason = None;
     judged.dialect = Some(dialect);
     judged.insns = loaded.insns.len();
+    judged.invented = invented;
+    judged.refusal = said.as_ref().filter(|said| said.verdict == Verdict::Rejected).map(refusal);
     judged.verdict = said.as_ref().map(|said| said.verdict).filter(|verdict| *verdict != Verdict::NotRun);
     let work = || match (&said, observed) {
         (Some(said), true) => of_observed(&mut judged, &loaded, said, dialect),
@@ -234,6 +243,15 @@ fn of_kernel(loaded: &Loaded, said: &Said, dialect: Dialect) -> (Vec<Told>, Opti
     let cut = said.truncated && said.verdict != Verdict::NotRun;
     let cut = cut.then(|| "the kernel's log is not whole".to_owned());
     (found, silent.or(cut))
+}
+
+/// The kernel's last words before its statistics.
+fn refusal(said: &Said) -> String {
+    const STATISTICS: [&str; 6] =
+        ["processed ", "verification time ", "stack depth ", "mark_precise: ", "cur state: ", "old state: "];
+    let mut lines = said.log.lines().rev().map(str::trim);
+    let last = lines.find(|line| !line.is_empty() && STATISTICS.iter().all(|word| !line.starts_with(word)));
+    last.map_or_else(|| format!("without a word, errno {}", said.errno), str::to_owned)
 }
 
 /// Holds the answers against what an observing kernel said.
@@ -352,6 +370,7 @@ mod tests {
             said,
             observed: false,
             random: None,
+            invented: false,
         }
     }
 

@@ -23,6 +23,9 @@ const NAMED: usize = 10;
 /// Findings that are shown whole if none was reduced.
 const SHOWN: usize = 5;
 
+/// Reasons of kernels to refuse random programs that are shown.
+const REFUSALS: usize = 3;
+
 /// Everything that came out.
 pub(super) struct Report {
     seed: u64,
@@ -104,6 +107,7 @@ struct JsonProgram<'a> {
     reason: Option<&'a str>,
     coverage: JsonCoverage,
     verdict: Option<Verdict>,
+    refusal: Option<&'a str>,
     observed: Option<JsonSeen>,
     findings: Vec<JsonFinding<'a>>,
 }
@@ -290,6 +294,7 @@ impl Report {
                 output.line(&format!("{count:>10} of them called dead because of {}", why.text()));
             }
         }
+        self.random(output);
         let coverage = self.coverage();
         let share = 100.0 * f64::from(coverage.executed) / f64::from(coverage.reachable.max(1));
         let mut ends: Vec<(End, u64)> = coverage.ends.clone();
@@ -314,6 +319,57 @@ impl Report {
             coverage.answers,
             self.findings()
         ));
+    }
+
+    /// By kernel, what it made of random programs: how many it was given and how many it took, and of how many of those
+    /// that it took reads were checked.
+    fn shares(&self) -> BTreeMap<&str, [usize; 3]> {
+        let mut shares: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+        for judged in self.programs.iter().filter(|judged| judged.invented) {
+            let Some(kernel) = &judged.kernel else { continue };
+            let [given, taken, read] = shares.entry(kernel).or_default();
+            let accepted = judged.verdict == Some(Verdict::Accepted);
+            let reads = match &judged.seen {
+                Some(seen) => seen.reads > 0,
+                None => judged.coverage.reads > 0,
+            };
+            *given += 1;
+            *taken += usize::from(accepted);
+            *read += usize::from(accepted && reads);
+        }
+        shares
+    }
+
+    /// What kernels made of random programs.
+    fn random(&self, output: &Output) {
+        for (kernel, [given, taken, read]) in self.shares() {
+            let share = |count: usize| 100.0 * count as f64 / given.max(1) as f64;
+            output.line(&printable(&format!(
+                "Linux {kernel} accepted {taken} of {} ({:.0} %), {read} of them with reads that were checked \
+                 ({:.0} %)",
+                counted(given, "random program"),
+                share(taken),
+                share(read)
+            )));
+            if read == 0 {
+                output.line(&printable(&format!(
+                    "warning: of no random program that Linux {kernel} accepts a read was checked: that nothing was \
+                     found says nothing of this kernel"
+                )));
+            }
+            let mut reasons: HashMap<&str, usize> = HashMap::new();
+            let refused = self.programs.iter().filter(|judged| judged.kernel.as_deref() == Some(kernel));
+            for reason in
+                refused.filter(|judged| judged.invented).filter_map(|judged| judged.refusal.as_deref())
+            {
+                *reasons.entry(reason).or_default() += 1;
+            }
+            let mut reasons: Vec<_> = reasons.into_iter().collect();
+            reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(*count), *reason));
+            for (reason, count) in reasons.into_iter().take(REFUSALS) {
+                output.line(&printable(&format!("{count:>7} refused: {reason}")));
+            }
+        }
     }
 
     fn name(&self, output: &Output, status: Status, what: &str) {
@@ -389,6 +445,7 @@ impl<'a> From<&'a Judged> for JsonProgram<'a> {
             reason: judged.reason.as_deref(),
             coverage: (&judged.coverage).into(),
             verdict: judged.verdict,
+            refusal: judged.refusal.as_deref(),
             observed: judged.seen.as_ref().map(JsonSeen::from),
             findings: judged.findings.iter().map(JsonFinding::from).collect(),
         }
