@@ -4,7 +4,7 @@ use livediff_capture::{Insn, MapShape, insn::func};
 
 use super::{
     End, Watch,
-    machine::{Machine, Next, Return, STACK_ARGS},
+    machine::{Machine, Next, Return, STACK_ARGS, UNWRITTEN},
     value::Value,
 };
 use crate::bpf::helpers::{self, ArgKind};
@@ -90,6 +90,9 @@ impl<W: Watch> Machine<'_, W> {
         let mut touched = Vec::new();
         for (arg, reg) in prototype.args.iter().zip(1u8..) {
             let pointer = self.reg(reg);
+            if arg.kind != ArgKind::None && pointer == Value::Unwritten {
+                return Err(End::Refused(UNWRITTEN));
+            }
             if arg.kind == ArgKind::Map {
                 if !self.may_be_map(pointer) {
                     return Err(End::Refused("a map that is none"));
@@ -170,6 +173,10 @@ impl<W: Watch> Machine<'_, W> {
             0..=4 => Some(machine.reg(arg as u8 + 1)),
             _ => outgoing.get(arg - 5).copied().flatten(),
         };
+        let given = prototype.params.len().min(5);
+        if (0..given).any(|place| arg(self, place) == Some(Value::Unwritten)) {
+            return Err(End::Refused(UNWRITTEN));
+        }
         let mut touched = Vec::new();
         for (place, param) in prototype.params.iter().enumerate() {
             let Some(pointer @ Value::Stack { .. }) = arg(self, place) else { continue };

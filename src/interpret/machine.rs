@@ -17,6 +17,8 @@ use crate::verifier::Program;
 
 /// Distances beyond this the verifier refuses (`BPF_MAX_VAR_OFF`).
 const MAX_OFF: i64 = 1 << 29;
+/// Why a path ends that reads a register before it was written.
+pub(super) const UNWRITTEN: &str = "a register that nothing was written to";
 /// Stack arguments that a call can have.
 pub(super) const STACK_ARGS: usize = 7;
 /// `BPF_MAP_TYPE_INSN_ARRAY`
@@ -93,7 +95,11 @@ impl<'a, W: Watch> Machine<'a, W> {
         let Some(start) = self.program.subprogs.get(subprog as usize).map(|subprog| subprog.start) else {
             return End::Refused("there is no such subprogram");
         };
-        let args = std::array::from_fn(|_| self.other());
+        // The program itself has its context alone; what the arguments of others are, their types say.
+        let args = std::array::from_fn(|arg| match (subprog, arg) {
+            (0, 1..) => Value::Unwritten,
+            _ => self.other(),
+        });
         if let Err(end) = self.enter(subprog, start, Return::End, args, [None; STACK_ARGS]) {
             return end;
         }
@@ -128,10 +134,7 @@ impl<'a, W: Watch> Machine<'a, W> {
             return Err(End::Refused("there is no such subprogram"));
         };
         self.serial += 1;
-        let mut regs = [Value::known(0); MAX_BPF_REG];
-        for reg in &mut regs {
-            *reg = self.other();
-        }
+        let mut regs = [Value::Unwritten; MAX_BPF_REG];
         if let Some(place) = regs.get_mut(1..=5) {
             place.copy_from_slice(&args);
         }
@@ -182,10 +185,7 @@ impl<'a, W: Watch> Machine<'a, W> {
 
     /// A call is over.
     pub(super) fn called(&mut self, result: Value) {
-        for reg in 1..=5 {
-            let value = self.other();
-            self.set(reg, value);
-        }
+        (1..=5).for_each(|reg| self.set(reg, Value::Unwritten));
         self.set(0, result);
         if let Some(frame) = self.frames.last_mut() {
             frame.outgoing = [None; STACK_ARGS];
@@ -307,6 +307,7 @@ impl<'a, W: Watch> Machine<'a, W> {
 
     fn execute(&mut self, at: u32, insn: &Insn) -> Next {
         let next = at.saturating_add(insn.slots() as u32);
+        self.written(insn)?;
         match insn.class() {
             class::ALU | class::ALU64 => self.alu(insn)?,
             class::LD => return self.load_special(at, insn),
@@ -315,6 +316,34 @@ impl<'a, W: Watch> Machine<'a, W> {
             _ => return self.jump(at, insn),
         }
         Ok(next)
+    }
+
+    /// Every register that the instruction reads was written; calls look for themselves.
+    fn written(&self, insn: &Insn) -> Result<(), End> {
+        let (dst, src) = (Some(insn.dst_reg), Some(insn.src_reg));
+        let read = match insn.class() {
+            class::ALU | class::ALU64 => [
+                dst.filter(|_| insn.op() != alu::MOV),
+                src.filter(|_| insn.is_src_x() && !matches!(insn.op(), alu::END | alu::NEG)),
+                None,
+            ],
+            class::LD => [None, src.filter(|_| insn.mode() == mode::IND), None],
+            class::LDX => [None, src, None],
+            class::ST => [dst, None, None],
+            class::STX => {
+                let atomic = insn.mode() == mode::ATOMIC;
+                let loads = atomic && insn.imm == atomic::LOAD_ACQ;
+                let compares = atomic && insn.imm == atomic::CMPXCHG;
+                [dst.filter(|_| !loads), src, compares.then_some(0)]
+            }
+            _ if insn.is_gotox() => [dst, None, None],
+            _ if insn.is_cond_jump() && !insn.is_may_goto() => [dst, src.filter(|_| insn.is_src_x()), None],
+            _ => [None; 3],
+        };
+        match read.into_iter().flatten().any(|reg| self.reg(reg) == Value::Unwritten) {
+            true => Err(End::Refused(UNWRITTEN)),
+            false => Ok(()),
+        }
     }
 
     fn alu(&mut self, insn: &Insn) -> Result<(), End> {
@@ -401,8 +430,7 @@ impl<'a, W: Watch> Machine<'a, W> {
             if self.random.percent(30) {
                 return self.leave(result);
             }
-            // r1 to r5 are lost, which the analysis does not take note of: nobody may read them, and what they had
-            // tells no lie.
+            (1..=5).for_each(|reg| self.set(reg, Value::Unwritten));
             self.set(0, result);
             return Ok(at + 1);
         }
@@ -510,7 +538,7 @@ impl<'a, W: Watch> Machine<'a, W> {
                 // The context may have pointers in fields of 4 bytes.
                 self.narrow(if size < 4 { size } else { 8 })
             }
-            Value::Map(_) | Value::Func(_) => self.other(),
+            Value::Map(_) | Value::Func(_) | Value::Unwritten => self.other(),
         };
         let value = match value {
             Value::Scalar { bits, known } => Value::Scalar { bits: value::loaded(bits, size, signed), known },
@@ -665,6 +693,11 @@ impl<'a, W: Watch> Machine<'a, W> {
         match insn.op() {
             jmp::EXIT if insn.class() == class::JMP => {
                 let result = self.reg(0);
+                // A subprogram may return nothing, of which nobody makes use; callbacks and programs may not.
+                let behind = self.frames.last().is_some_and(|frame| matches!(frame.back, Return::Behind));
+                if result == Value::Unwritten && !behind {
+                    return Err(End::Refused(UNWRITTEN));
+                }
                 self.leave(result)
             }
             jmp::CALL if insn.class() == class::JMP => self.call(at, insn),

@@ -7,8 +7,8 @@
 //! write, and how much of it.
 //!
 //! A path ends where the program does, after a number of steps, or where the verifier would not let it go on: at an
-//! access to no or to misplaced memory. What was read until then was read. The interpreter is lenient: a register that
-//! nothing was written to holds anything, and two values from outside that are compared with each other are not numbers
+//! access to no or to misplaced memory, or where it reads a register that nothing was written to. What was read until then
+//! was read. The interpreter is lenient: two values from outside that are compared with each other are not numbers
 //! after it. A path is one of the control flow graph that keeps to constants and to what single values were found to be,
 //! not to every range that the verifier or a kernel's memory would allow.
 //!

@@ -398,10 +398,11 @@ fn helpers_touch_what_their_prototypes_say() {
     let maps = vec![Map { map_type: 2, shape: MapShape { key_size: 4, value_size: 24 }, ..Map::default() }];
     let map = [insn(class::LD | mode::IMM | size::DW, 1, pseudo::MAP_FD, 0, 0), Insn::default()];
     // bpf_map_update_elem(map, fp-4, fp-32, 0): reads key and value.
-    let mut insns = Vec::from(map);
+    let mut insns = vec![mov(6, 1)];
+    insns.extend(map);
     insns.extend([mov(2, 10), add_imm(2, -4), mov(3, 10), add_imm(3, -32), mov_imm(4, 0), call(2)]);
     // bpf_get_current_comm(fp-64, 16) of a tracing program would write; bpf_skb_load_bytes(ctx, 0, fp-64, 7) does here.
-    insns.extend([mov_imm(2, 0), mov(3, 10), add_imm(3, -64), mov_imm(4, 7), call(26), exit()]);
+    insns.extend([mov(1, 6), mov_imm(2, 0), mov(3, 10), add_imm(3, -64), mov_imm(4, 7), call(26), exit()]);
     let (path, end) = run(&Loaded { maps, ..of(insns) }, 1);
     let stack: Vec<&String> = path.iter().filter(|line| line.contains("fp0")).collect();
     assert_eq!(stack, ["read fp0-4 4", "read fp0-32 24", "write fp0-64 7"]);
@@ -513,13 +514,38 @@ fn a_value_is_equal_to_itself() {
 }
 
 #[test]
+fn what_nothing_was_written_to_is_not_read() {
+    let refused = End::Refused("a register that nothing was written to");
+    let end = |insns: Vec<Insn>| (0..8).map(|seed| run(&of(insns.clone()), seed).1).all(|end| end == refused);
+    for reg in [0, 2, 3, 4, 5, 6, 7, 8, 9] {
+        assert!(end(vec![mov(1, reg), mov_imm(0, 0), exit()]), "r{reg}");
+        assert!(end(vec![add_imm(reg, 8), mov_imm(0, 0), exit()]), "r{reg}");
+        assert!(end(vec![store(size::DW, 10, reg, -8), mov_imm(0, 0), exit()]), "r{reg}");
+        assert!(end(vec![load(size::DW, 1, reg, 0), mov_imm(0, 0), exit()]), "r{reg}");
+        assert!(end(vec![skip_if(reg, 0), mov_imm(0, 0), mov_imm(0, 0), exit()]), "r{reg}");
+    }
+    assert!(end(vec![exit()]));
+    assert!(end(vec![locked(size::DW, 10, 1, -8, atomic::CMPXCHG), mov_imm(0, 0), exit()]));
+    // Behind calls, and in what is called; what it does not return nobody reads.
+    assert!(end(vec![call(7), mov(6, 1), exit()]));
+    let subprogram =
+        |behind, first| vec![call_subprog(3), behind, mov_imm(0, 0), exit(), first, mov_imm(1, 0), exit()];
+    assert!(end(subprogram(mov(6, 0), mov_imm(1, 0))));
+    assert!(end(subprogram(mov(6, 1), mov_imm(0, 0))));
+    assert!(end(subprogram(mov_imm(6, 0), mov(1, 6))));
+    assert_eq!(run(&of(subprogram(mov_imm(6, 0), mov(6, 1))), 1).1, End::Exit);
+    // The argument of a helper.
+    assert!(end(vec![mov_imm(1, 0), call(113), mov_imm(0, 0), exit()]));
+}
+
+#[test]
 fn what_equals_an_unknown_number_is_not_known() {
     // r7 is 0 or 8; if r6 == r7: a pointer is spilled at fp-64 + r6, a place that the verifier does not know.
     let at = |known: bool| {
         let number = if known { mov_imm(7, 8) } else { insn(class::ALU64 | alu::AND, 7, 0, 0, 8) };
         let loaded = of(vec![
-            mov(6, 1),
-            mov(7, 2),
+            load(size::DW, 6, 1, 0),
+            load(size::DW, 7, 1, 8),
             number,
             insn(class::JMP | jmp::JNE | SRC_X, 6, 7, 6, 0),
             mov(8, 10),

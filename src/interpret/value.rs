@@ -8,6 +8,8 @@ use livediff_capture::{
 /// A value. Pointers are kept apart from numbers, as the verifier keeps them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
+    /// Nothing was written: nobody may read it.
+    Unwritten,
     /// A number.
     Scalar {
         /// The number.
