@@ -41,6 +41,8 @@ const FAR: i64 = 4096;
 const PATIENCE: u32 = 5;
 /// Instructions before another one that set its operands right.
 const REPAIRS: usize = 24;
+/// Jumps back of a program: more of them can take a verifier longer than anybody waits.
+const LOOPS: usize = 2;
 /// Labels for an instruction and those before it.
 const STRIDE: u32 = 64;
 
@@ -300,7 +302,9 @@ pub fn lawful(program: &mut Program) {
     };
     let count = program.functions.len().max(1) as i64;
     let limit = if count == 1 { 480 } else { (512 / count / 32 * 32).max(32) };
-    let functions = program.functions.iter().map(|function| work(function, &mut random, field, limit));
+    let mut loops = 0;
+    let functions =
+        program.functions.iter().map(|function| work(function, &mut random, &mut loops, field, limit));
     let functions: Vec<Work> = functions.collect();
     let mut maps = (*program.maps).clone();
     maps.extend(queues());
@@ -346,7 +350,7 @@ fn queues() -> [Map; 3] {
 }
 
 /// A function with something in its registers at its entry, and jumps back only where they are counted.
-fn work(function: &Function, random: &mut Random, field: (i16, u8), limit: i64) -> Work {
+fn work(function: &Function, random: &mut Random, loops: &mut usize, field: (i16, u8), limit: i64) -> Work {
     let mut insns: Vec<Made> = Vec::new();
     let copy = |dst, src| (insn(class::ALU64 | alu::MOV | SRC_X, dst, src, 0, 0), Operand::None);
     let mut pointer = |reg, insns: &mut Vec<Made>| {
@@ -387,7 +391,11 @@ fn work(function: &Function, random: &mut Random, field: (i16, u8), limit: i64) 
         let mut new = (made.insn, made.operand);
         if let Operand::Jump(label) = made.operand {
             new.1 = Operand::Jump(place(label) as u32);
-            if back(at, made) {
+            if back(at, made) && *loops >= LOOPS {
+                new.1 = Operand::Jump(last as u32);
+                insns.push((mov_imm(0, 0), Operand::None));
+            } else if back(at, made) {
+                *loops += 1;
                 // What is counted is not to go on behind it.
                 let behind = Operand::Jump(insns.len() as u32 + 2);
                 insns.push((insn(class::JMP | jmp::JCOND, 0, MAY_GOTO, 0, 0), behind));
