@@ -167,6 +167,11 @@ impl Judged {
         }
     }
 
+    /// A finding of the kind.
+    pub(super) fn told(&self, kind: Kind) -> Option<&Told> {
+        self.findings.iter().find(|told| told.finding.as_ref().is_some_and(|(_, other)| *other == kind))
+    }
+
     /// Object and program.
     pub(super) fn name(&self) -> String {
         qualified(&self.object, &self.program)

@@ -6,7 +6,7 @@ use super::{
     tell::{Report, Small},
 };
 use crate::cli::output::{self, Output};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use livediff::{
     Dialect,
     assemble::{self, Program},
@@ -86,29 +86,40 @@ pub(super) fn reduce_all(
     }
     let task = output.task("reducing");
     task.expect(kinds.len().min(KINDS));
-    for (number, (kind, place)) in kinds.into_iter().take(KINDS).enumerate() {
-        if cancel.is_cancelled() {
-            break;
+    for (number, (kind, place)) in kinds.into_iter().enumerate() {
+        if number >= KINDS || cancel.is_cancelled() {
+            report.not_reduced.push(kind);
+            continue;
         }
         let Some(judged) = report.program(place) else { continue };
         let small = reduced(judged, kind, flags, limits, cancel);
         task.advance();
-        match small {
+        let name = format!("unsound_{}_{number}", flags.seed);
+        let mut written = |program: &Program, text: &str| {
+            let written = flags.output.as_ref().map(|folder| write(folder, &name, program, text));
+            written.transpose().unwrap_or_else(|failure| {
+                failures.push(failure);
+                None
+            })
+        };
+        let why = match small {
             Ok(Some((program, small))) => {
-                let name = format!("unsound_{}_{number}", flags.seed);
-                let written = flags.output.as_ref().map(|folder| write(folder, &name, &program, &small.text));
-                let written = written.transpose().unwrap_or_else(|failure| {
-                    failures.push(failure);
-                    None
-                });
+                let written = written(&program, &small.text);
                 report.reduced.push(Small { written, ..small });
+                continue;
             }
-            Ok(None) => {}
-            Err(error) => output.line(&livediff::report::terminal::printable(&format!(
-                "{}: not reduced: {error:#}",
-                judged.name()
-            ))),
-        }
+            Ok(None) => "what was taken apart and linked again does not show it".to_owned(),
+            Err(error) => format!("{error:#}"),
+        };
+        // Nothing is lost: it is told as it was found, and the program is written whole.
+        let text = judged.told(kind).map_or("", |told| told.text.as_str());
+        let place = match whole(judged) {
+            Ok(program) => written(&program, text),
+            Err(_) => None,
+        };
+        let place = place.map(|path| format!(": {}", path.display())).unwrap_or_default();
+        let line = format!("\n{}: not reduced: {why}{place}\n{text}", judged.name());
+        output.line(&livediff::report::terminal::printable_lines(&line));
     }
     failures
 }
@@ -123,6 +134,16 @@ fn write(folder: &Path, name: &str, program: &Program, text: &str) -> Result<Pat
     Ok(path)
 }
 
+/// The program as it was found.
+fn whole(judged: &Judged) -> Result<Program> {
+    let types = Btf::parse(&NO_TYPES).context("the types of no kernel")?;
+    Ok(match (&judged.random, &judged.loaded) {
+        (Some(program), _) => (**program).clone(),
+        (None, Some(loaded)) => Program::import(&judged.program, reduce::SECTIONS[0], loaded, &types)?,
+        (None, None) => bail!("the program is not at hand"),
+    })
+}
+
 fn reduced(
     judged: &Judged,
     kind: Kind,
@@ -131,11 +152,7 @@ fn reduced(
     cancel: &Cancel,
 ) -> Result<Option<(Program, Small)>> {
     let (Some(loaded), Some(dialect)) = (&judged.loaded, judged.dialect) else { return Ok(None) };
-    let types = Btf::parse(&NO_TYPES).context("the types of no kernel")?;
-    let whole = match &judged.random {
-        Some(program) => (**program).clone(),
-        None => Program::import(&judged.program, reduce::SECTIONS[0], loaded, &types)?,
-    };
+    let whole = whole(judged)?;
     let like = Loaded { func_info: Vec::new(), exception_callback: None, ..(**loaded).clone() };
     let mut oracle = Paths { like: &like, dialect, limits, kind, cancel, deadline: Instant::now() + TIME };
     if oracle.find(&whole).is_none() {

@@ -32,6 +32,8 @@ pub(super) struct Report {
     limits: Limits,
     programs: Vec<Judged>,
     pub(super) reduced: Vec<Small>,
+    /// Kinds of findings that are beyond those that are reduced, or that there was no time for.
+    pub(super) not_reduced: Vec<Kind>,
     started: Instant,
     /// What kept kernels from saying all.
     pub(super) incomplete: Vec<String>,
@@ -163,6 +165,7 @@ impl Report {
             limits,
             programs: Vec::new(),
             reduced: Vec::new(),
+            not_reduced: Vec::new(),
             started: Instant::now(),
             incomplete: Vec::new(),
         }
@@ -264,11 +267,15 @@ impl Report {
                 output.line(&printable_lines(&format!("\n{}\n{text}", told.short)));
             }
         }
-        if self.reduced.is_empty() {
-            let own = found.iter().flat_map(|judged| &judged.findings).filter(|told| told.finding.is_some());
-            for told in own.take(SHOWN) {
-                output.line(&printable_lines(&told.text));
-            }
+        let left = self
+            .not_reduced
+            .iter()
+            .filter_map(|kind| found.iter().find_map(|judged| Some((judged, judged.told(*kind)?))));
+        for (judged, told) in left.take(SHOWN) {
+            output.line(&printable_lines(&format!("\n{}, not reduced:\n{}", judged.name(), told.text)));
+        }
+        if let Some(more @ 1..) = self.not_reduced.len().checked_sub(SHOWN) {
+            output.line(&format!("  and {}", counted(more, "more kind")));
         }
         for small in &self.reduced {
             let Small { of, dialect, insns: (before, after), text, listing, minimal, written } = small;
