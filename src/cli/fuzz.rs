@@ -15,12 +15,12 @@ use super::{
     },
     session, verdict,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use livediff::{
     assemble::{self, Program},
     bpf::{Callable, btf::Btf},
-    diff::Status,
+    diff::{self, Deep, Status},
     fuzz::{Features, Generator, Material},
     report::terminal::{counted, printable, printable_lines},
 };
@@ -67,6 +67,11 @@ pub(crate) struct FuzzFlags {
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
     time: Option<u64>,
 
+    /// Compare also what tracing programs read from the kernel, as `diff --deep` does: masks, constants, postorders and the
+    /// answers that the path walk gets. For kernels from 7.1 on. What differs there alone is kept whole, not reduced.
+    #[arg(long)]
+    deep: bool,
+
     /// The folder for what is found; made if it is not there.
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -103,6 +108,10 @@ pub(crate) fn run(flags: FuzzFlags) -> Result<Exit> {
     let output = Output::new(false);
     let task = output.task("kernels");
     let kernel = Kernel::open(&wanted, flags.guest.dialect, &|what| task.notice(what))?;
+    if flags.deep {
+        diff::deep::check(kernel.dialect)
+            .map_err(|reason| anyhow!("kernel {} ({}): {reason}", kernel.name, kernel.image.release))?;
+    }
     let btf = Btf::parse(&kernel.image.btf).with_context(|| format!("kernel {}: its BTF", kernel.name))?;
     let options = session::guest_options(&flags.guest, 1);
     output.line(&printable(&format!(
@@ -175,6 +184,8 @@ struct Tally {
     programs: u64,
     compared: u64,
     lines: usize,
+    /// What was compared beyond them.
+    deep: Option<Deep>,
     /// Why programs were not compared, numbers left out, and how many.
     reasons: HashMap<String, u64>,
     found: Vec<Discrepancy>,
@@ -208,7 +219,8 @@ impl Fuzz<'_> {
         let mut generator = Generator::new(self.flags.seed, self.kernel.dialect, material);
         task.expect(usize::try_from(self.flags.programs.unwrap_or(0)).unwrap_or(usize::MAX));
         let (cancel, output, kernel) = (self.cancel, self.output, self.kernel);
-        let options = kernel.options(self.options);
+        let options = run::Options { trace: self.flags.deep, ..kernel.options(self.options) };
+        let deep = self.flags.deep;
         thread::scope(|scope| {
             let (send, receive) = mpsc::sync_channel(AHEAD);
             scope.spawn(move || {
@@ -225,7 +237,7 @@ impl Fuzz<'_> {
                 }
             });
             let guest = Guest::start(scope, kernel, self.btf, options, cancel);
-            let mut asker = Asker::new(vec![guest], output, cancel, deadline);
+            let mut asker = Asker::new(vec![guest], output, cancel, deadline).deep(deep);
             for (first, made, classes) in receive {
                 if cancel.is_cancelled() || Instant::now() >= deadline {
                     break;
@@ -279,6 +291,10 @@ impl Fuzz<'_> {
         let whole = object.name.clone();
         if self.cancel.is_cancelled() {
             return self.output.line(&printable(&format!("{whole}: {}", found.kind)));
+        }
+        if found.kind == Kind::Deep {
+            let text = format!("{whole}: {}: not reduced, as only the log is\n{}", found.kind, found.unified);
+            return self.output.line(&printable_lines(&text));
         }
         let reduced = reduce::of_kernel(reduce::Task {
             kernel: self.kernel,
@@ -334,9 +350,12 @@ impl Tally {
     fn add(&mut self, number: u64, program: Program, finding: Finding) -> Option<String> {
         self.programs += 1;
         match finding {
-            Finding::Same { lines } => {
+            Finding::Same { lines, deep } => {
                 self.compared += 1;
                 self.lines += lines;
+                if let Some(deep) = deep {
+                    self.deep.get_or_insert_default().add(&deep);
+                }
                 None
             }
             Finding::Differs(_, found) => {
@@ -453,6 +472,12 @@ impl Tally {
                 }
             ));
         }
+        if let Some(Deep { instances, masks, constants, postorder, answers, .. }) = self.deep {
+            output.line(&format!(
+                "Beyond the logs: {masks} masks of {instances} function instances, {constants} constants, {postorder} \
+                 instructions in postorder, {answers} answers of the path walk"
+            ));
+        }
         output.line(&format!(
             "Summary [{:.1} s] {}; {} compared, {} discrepancies",
             self.took.as_secs_f32(),
@@ -532,7 +557,7 @@ mod tests {
             _ => None,
         };
         assert_eq!(of(refused()), Some(Kind::Broken));
-        assert_eq!(of(Finding::Same { lines: 1 }), Some(Kind::Broken));
+        assert_eq!(of(Finding::Same { lines: 1, deep: None }), Some(Kind::Broken));
         assert_eq!(of(differs(Kind::End)), Some(Kind::End));
     }
 
@@ -602,7 +627,7 @@ mod tests {
             tally.unwritten = !all_kept;
             tally.exit(cancelled).ok()
         };
-        let same = || Finding::Same { lines: 1 };
+        let same = || Finding::Same { lines: 1, deep: None };
         let lost = || Finding::Lost("guests died too often".into());
         assert_eq!(of(vec![same()], false, true), Some(Exit::Clean));
         assert_eq!(of(vec![same()], true, true), Some(Exit::Error));
@@ -627,7 +652,7 @@ mod tests {
                 Finding::NotCompared(format!("jump out of range from insn {number}")),
             );
         }
-        tally.add(4, program(), Finding::Same { lines: 9 });
+        tally.add(4, program(), Finding::Same { lines: 9, deep: None });
         assert_eq!(tally.reasons.values().copied().collect::<Vec<_>>(), [3]);
         assert_eq!((tally.programs, tally.compared, tally.lines), (4, 1, 9));
     }

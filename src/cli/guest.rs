@@ -9,6 +9,7 @@ use livediff::{
     bpf::{Callable, btf::Btf},
     report::terminal::printable_lines,
 };
+use livediff_capture::trace::Records;
 use livediff_harness::run::{self, Cancel, Event, Object, Outcome, RunError, Work};
 use std::{
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
@@ -28,6 +29,8 @@ pub(crate) struct Answer {
     pub(crate) program: String,
     /// What became of it; kernel functions and helpers are filled in.
     pub(crate) outcome: Outcome,
+    /// What was traced of it ([`run::Options::trace`]).
+    pub(crate) records: Option<Records>,
 }
 
 /// A kernel that runs in a guest. The guest ends when this is dropped.
@@ -83,19 +86,22 @@ impl<'g> Guest<'g> {
     /// with the run, is told to `output`.
     pub(crate) fn answers(&mut self, output: &Output) -> Result<Vec<Answer>> {
         let mut answers = Vec::new();
+        // Comes right before the outcome of the same program.
+        let mut traced: Option<(String, String, Records)> = None;
         let name = || format!("kernel {}", self.kernel.name);
         loop {
             match self.told.recv() {
                 Ok(Told::Event(event)) => match event {
-                    Event::Booted { .. }
-                    | Event::Opened { .. }
-                    | Event::Unfit { .. }
-                    | Event::Traced { .. } => {}
+                    Event::Booted { .. } | Event::Opened { .. } | Event::Unfit { .. } => {}
+                    Event::Traced { object, program, records } => traced = Some((object, program, records)),
                     Event::NotOpened { object, outcome } => {
-                        answers.push(Answer { object, program: String::new(), outcome });
+                        answers.push(Answer { object, program: String::new(), outcome, records: None });
                     }
                     Event::Program { object, program, outcome } => {
-                        answers.push(Answer { object, program, outcome });
+                        let of_it =
+                            |(of, name, _): &(String, String, Records)| *of == object && *name == program;
+                        let records = traced.take().filter(of_it).map(|(_, _, records)| records);
+                        answers.push(Answer { object, program, outcome, records });
                     }
                     Event::GuestRestarted { reason } => {
                         let text = format!("[{}] guest restarted: {reason}", self.kernel.name);

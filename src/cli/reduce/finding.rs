@@ -2,10 +2,10 @@
 
 use crate::cli::{guest::Answer, kernels::Kernel};
 use livediff::{
-    diff::{self, Class, Difference, Side, Status},
+    diff::{self, Class, Deep, Difference, Side, Status},
     guard::guarded,
 };
-use livediff_capture::{Loaded, Said};
+use livediff_capture::{Loaded, Said, trace::Records};
 use livediff_harness::run::Outcome;
 use std::fmt;
 
@@ -15,6 +15,8 @@ pub(in crate::cli) enum Finding {
     Same {
         /// Lines that were compared.
         lines: usize,
+        /// What was compared beyond them, if that was wanted and there is anything.
+        deep: Option<Deep>,
     },
     /// Not the same; with what the first kernel was given.
     Differs(Box<Loaded>, Found),
@@ -46,6 +48,8 @@ pub(in crate::cli) enum Kind {
     End,
     /// Only one of two kernels analyses the program.
     OnlyIn(Class),
+    /// The words are alike, and what was read from the kernel's memory is not.
+    Deep,
     /// The model gives no answer, which is a defect of it.
     Broken,
 }
@@ -58,18 +62,21 @@ impl fmt::Display for Kind {
             Kind::End => f.write_str("the same words and another end"),
             Kind::OnlyIn(Class::OnlyInA) => f.write_str("only the first kernel analyses it"),
             Kind::OnlyIn(_) => f.write_str("only the second kernel analyses it"),
+            Kind::Deep => f.write_str("deep: the same words, and something else in the kernel's memory"),
             Kind::Broken => f.write_str("the model breaks down, which is a defect of livediff"),
         }
     }
 }
 
-/// Holds the answer of one kernel against the model, or those of two against each other.
-pub(super) fn compare(kernels: &[&Kernel], answers: &[Option<&Answer>]) -> Finding {
+/// Holds the answer of one kernel against the model, with what was traced if `deep`, or those of two against each other.
+pub(super) fn compare(kernels: &[&Kernel], answers: &[Option<&Answer>], deep: bool) -> Finding {
     let mut sides = Vec::new();
+    let mut records = None;
     for (kernel, answer) in kernels.iter().zip(answers) {
         let reason = match answer.map(|answer| &answer.outcome) {
             Some(Outcome::Loaded(pair)) => {
                 sides.push((*kernel, &pair.0, &pair.1));
+                records = answer.and_then(|answer| answer.records.as_ref());
                 continue;
             }
             Some(Outcome::NotLoadable { reason }) => {
@@ -89,7 +96,7 @@ pub(super) fn compare(kernels: &[&Kernel], answers: &[Option<&Answer>]) -> Findi
         return Finding::Lost(format!("kernel {}: {reason}", kernel.name));
     }
     match sides.as_slice() {
-        [(kernel, loaded, said)] => with_model(kernel, loaded, said),
+        [(kernel, loaded, said)] => with_model(kernel, loaded, said, deep.then_some(records)),
         [(a, loaded_a, said_a), (b, loaded_b, said_b)] => {
             let a = Side { dialect: a.dialect, loaded: loaded_a, said: said_a };
             let b = Side { dialect: b.dialect, loaded: loaded_b, said: said_b };
@@ -104,12 +111,24 @@ fn differs(loaded: &Loaded, kind: Kind, difference: Option<&Difference>) -> Find
     Finding::Differs(Box::new(loaded.clone()), Found { kind, unified })
 }
 
-fn with_model(kernel: &Kernel, loaded: &Loaded, said: &Said) -> Finding {
-    let Ok(comparison) = guarded(|| diff::judge(loaded, said, kernel.dialect)) else {
+/// `traced` is nothing where the log alone is compared.
+fn with_model(kernel: &Kernel, loaded: &Loaded, said: &Said, traced: Option<Option<&Records>>) -> Finding {
+    let dialect = kernel.dialect;
+    let judged = guarded(|| {
+        let by_log = diff::judge(loaded, said, dialect);
+        let alike = by_log.status == Status::Match;
+        let (comparison, deep) = match traced {
+            Some(records) => diff::deepen(by_log, loaded, said, dialect, records),
+            None => (by_log, None),
+        };
+        (comparison, deep, alike)
+    });
+    let Ok((comparison, deep, alike)) = judged else {
         return differs(loaded, Kind::Broken, None);
     };
     match comparison.status {
-        Status::Match => Finding::Same { lines: comparison.lines },
+        Status::Match => Finding::Same { lines: comparison.lines, deep },
+        Status::Mismatch if alike => differs(loaded, Kind::Deep, comparison.difference.as_ref()),
         Status::Mismatch => {
             let kind = comparison.kind().map_or(Kind::End, Kind::Facts);
             differs(loaded, kind, comparison.difference.as_ref())
@@ -124,7 +143,7 @@ fn between(a: &Side<'_>, b: &Side<'_>) -> Finding {
     };
     let difference = between.difference.as_ref();
     match between.class {
-        Class::Same => Finding::Same { lines: between.lines },
+        Class::Same => Finding::Same { lines: between.lines, deep: None },
         Class::Changed => differs(a.loaded, between.kind().map_or(Kind::End, Kind::Facts), difference),
         Class::Explained => {
             let kind = difference.and_then(|difference| difference.facts.kind());

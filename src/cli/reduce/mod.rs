@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
         let qualified = format!("{}/{program}", object.name);
         self.with_guests(&self.config.cancel, self.config.time, |mut asker| {
             let (loaded, found) = match asker.original(object, program)? {
-                Finding::Same { lines } => {
+                Finding::Same { lines, .. } => {
                     self.output.line(&printable(&format!(
                         "{qualified}: no discrepancy, {} alike: nothing to reduce",
                         counted(lines, "line")

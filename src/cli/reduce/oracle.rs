@@ -41,6 +41,8 @@ pub(in crate::cli) struct Asker<'a> {
     /// What kept a guest from answering.
     pub(super) failed: Option<Error>,
     rounds: usize,
+    /// What guests trace is compared too.
+    deep: bool,
 }
 
 impl<'a> Asker<'a> {
@@ -50,7 +52,22 @@ impl<'a> Asker<'a> {
         cancel: &'a Cancel,
         deadline: Instant,
     ) -> Asker<'a> {
-        Asker { guests, output, cancel, deadline, target: None, told: None, failed: None, rounds: 0 }
+        Asker {
+            guests,
+            output,
+            cancel,
+            deadline,
+            target: None,
+            told: None,
+            failed: None,
+            rounds: 0,
+            deep: false,
+        }
+    }
+
+    /// Has what guests trace compared as well; their options have to say that they do.
+    pub(in crate::cli) fn deep(self, deep: bool) -> Asker<'a> {
+        Asker { deep, ..self }
     }
 
     /// What is found of a program as it stands in its object.
@@ -105,8 +122,9 @@ impl<'a> Asker<'a> {
             }
         }
         let kernels: Vec<_> = self.guests.iter().map(|guest| guest.kernel).collect();
+        let deep = self.deep;
         let mut findings: Vec<Finding> =
-            answers.par_iter().map(|answers| finding::compare(&kernels, answers)).collect();
+            answers.par_iter().map(|answers| finding::compare(&kernels, answers, deep)).collect();
         for (place, error) in unwritten {
             if let Some(finding) = findings.get_mut(place) {
                 *finding = Finding::NotCompared(error.to_string());
@@ -117,7 +135,7 @@ impl<'a> Asker<'a> {
 
     fn compare(&self, answers: &[Option<&Answer>]) -> Finding {
         let kernels: Vec<_> = self.guests.iter().map(|guest| guest.kernel).collect();
-        finding::compare(&kernels, answers)
+        finding::compare(&kernels, answers, self.deep)
     }
 
     /// Objects that hold the candidates.
