@@ -1,6 +1,7 @@
 //! A function under construction: the instructions that each action makes.
 
 use super::contents::{Content, Contents};
+use super::generate::THROW;
 use super::setting::{Action, LAST_HELPER, Setting, calls_back};
 use crate::assemble::{Instruction, Operand};
 use crate::bpf::helpers::{self, ArgKind};
@@ -544,13 +545,7 @@ impl<'a> Body<'a> {
                 self.refer(insn(far | jmp::JA, 0, 0, 0, 0), target);
             }
             Action::JumpTable => self.jump_table(),
-            Action::LoadAbs => {
-                // Only programs on packets may, and only where they return an integer.
-                if self.is_main && matches!(self.setting.prog_type.id, 1 | 3 | 8) {
-                    let size = self.random.of(&[size::B, size::H, size::W], size::B);
-                    self.push(insn(class::LD | mode::ABS | size, 0, 0, 0, 4));
-                }
-            }
+            Action::HiddenExit => self.hidden_exit(),
             Action::StackArgument => self.stack_argument(),
             Action::MapAddress => {
                 let reg = self.reg();
@@ -655,6 +650,14 @@ impl<'a> Body<'a> {
             }
         }
         let kfunc = self.random.below(self.setting.material.kfuncs.len());
+        if let Some(reg) = self.setting.material.callback_of(kfunc) {
+            let callee = self.random.of(self.callees, 0);
+            if callee == 0 {
+                return;
+            }
+            let address = insn(class::LD | mode::IMM | size::DW, reg, 0, 0, 0);
+            self.refer(address, Operand::Address(callee));
+        }
         self.refer(insn(class::JMP | jmp::CALL, 0, pseudo::KFUNC_CALL, 0, 0), Operand::Kfunc(kfunc));
     }
 
@@ -709,7 +712,18 @@ impl<'a> Body<'a> {
         if callee == 0 {
             return;
         }
-        let helpers = [func::LOOP, func::FOR_EACH_MAP_ELEM, func::FIND_VMA, func::USER_RINGBUF_DRAIN];
+        let helpers = [
+            func::LOOP,
+            func::LOOP,
+            func::FOR_EACH_MAP_ELEM,
+            func::FOR_EACH_MAP_ELEM,
+            func::FIND_VMA,
+            func::FIND_VMA,
+            func::USER_RINGBUF_DRAIN,
+            func::USER_RINGBUF_DRAIN,
+            // It is called later, from nowhere.
+            func::TIMER_SET_CALLBACK,
+        ];
         let helper = self.random.of(&helpers, func::LOOP);
         let (callback, context) = if helper == func::FIND_VMA { (3, 4) } else { (2, 3) };
         let address = insn(class::LD | mode::IMM | size::DW, callback, 0, 0, 0);
@@ -728,6 +742,32 @@ impl<'a> Body<'a> {
             _ => self.either(|body| body.pointer(context)),
         }
         self.push(insn(class::JMP | jmp::CALL, 0, 0, 0, helper));
+    }
+
+    /// What may end the function without an `exit`: a load from the packet, or a tail call.
+    fn hidden_exit(&mut self) {
+        // Only programs on packets may load.
+        if self.random.percent(20) || !matches!(self.setting.prog_type.id, 1 | 3 | 8) {
+            self.map_address(2);
+            self.constant(3);
+            return self.push(insn(class::JMP | jmp::CALL, 0, 0, 0, func::TAIL_CALL));
+        }
+        let size = self.random.of(&[size::B, size::H, size::W], size::B);
+        match self.random.percent(50) {
+            true => self.push(insn(class::LD | mode::ABS | size, 0, 0, 0, 4)),
+            false => {
+                let index = self.holding(Content::Constant, 30);
+                self.push(insn(class::LD | mode::IND | size, 0, index, 0, 4));
+            }
+        }
+    }
+
+    /// `bpf_throw`, where the kernel has it.
+    pub(super) fn throw(&mut self) {
+        if let Some(kfunc) = self.setting.material.kfunc(THROW) {
+            self.constant(1);
+            self.refer(insn(class::JMP | jmp::CALL, 0, pseudo::KFUNC_CALL, 0, 0), Operand::Kfunc(kfunc));
+        }
     }
 
     /// An outgoing argument, or, in a subprogram, an incoming one.

@@ -61,6 +61,19 @@ const KFUNCS: [&str; 20] = [
     "bpf_copy_from_user_str",
 ];
 
+/// The kernel function that ends a program, whose exception callback is called then.
+pub(super) const THROW: &str = "bpf_throw";
+
+/// Kernel functions that take a callback, and the register that they take it in. Some kernels name them otherwise.
+const CALLING_BACK: [(&str, u8); 6] = [
+    ("bpf_rbtree_add", 3),
+    ("bpf_rbtree_add_impl", 3),
+    ("bpf_wq_set_callback", 2),
+    ("bpf_wq_set_callback_impl", 2),
+    ("bpf_task_work_schedule_signal", 4),
+    ("bpf_task_work_schedule_resume", 4),
+];
+
 /// Candidates among which the one with the rarest effects is chosen.
 const CANDIDATES: usize = 4;
 
@@ -89,8 +102,14 @@ struct Facts {
 impl Material {
     /// What a kernel offers: `btf` is its BTF.
     pub fn of(btf: &Btf<'_>) -> Material {
-        let kfuncs = KFUNCS.iter().filter_map(|name| {
+        let calling_back = CALLING_BACK.iter().map(|(name, _)| name);
+        let kfuncs = KFUNCS.iter().chain(calling_back).chain([&THROW]).filter_map(|name| {
             let id = btf.find(name, Kind::Func)?;
+            // Where both are there, this is what stands behind the other, and no program can call it.
+            let behind = *name == "bpf_wq_set_callback_impl";
+            if behind && btf.find("bpf_wq_set_callback", Kind::Func).is_some() {
+                return None;
+            }
             let signature = Signature::of_kernel(btf, id).ok()?;
             Some(Kfunc { name: (*name).to_owned(), signature })
         });
@@ -118,6 +137,17 @@ impl Material {
     /// What there is without a kernel: maps, and no kernel functions.
     pub fn without_kernel() -> Material {
         Material { maps: Arc::new(maps()), kfuncs: Arc::default(), facts: Arc::default() }
+    }
+
+    /// The number of the kernel function of this name.
+    pub(super) fn kfunc(&self, name: &str) -> Option<usize> {
+        self.kfuncs.iter().position(|kfunc| kfunc.name == name)
+    }
+
+    /// The register in which the kernel function takes a callback, if it does.
+    pub(super) fn callback_of(&self, kfunc: usize) -> Option<u8> {
+        let kfunc = self.kfuncs.get(kfunc)?;
+        CALLING_BACK.into_iter().find(|(name, _)| *name == kfunc.name).map(|(_, reg)| reg)
     }
 
     /// What the kernel would be given of a program, with the facts that are known.
@@ -239,17 +269,20 @@ impl Generator {
         let prog_type = self.types.get(random.below(self.types.len())).unwrap_or(first);
         let mut functions = Vec::new();
         let setting = Setting::new(random, &self.material, prog_type, self.dialect);
+        let throws = self.material.kfunc(THROW).is_some() && random.percent(5);
         match chain_to {
             Some(last) => chain(number, last, &setting, random, &mut functions),
-            None => tree(number, &setting, random, &mut functions),
+            None => tree(number, throws, &setting, random, &mut functions),
         }
+        let catches = throws && random.percent(75);
+        let exception_callback = catches.then(|| catcher(&setting, random, &mut functions));
         let mut program = Program {
             name: format!("p{number}"),
             section: prog_type.section.to_owned(),
             functions,
             maps: Arc::clone(&self.material.maps),
             kfuncs: Arc::clone(&self.material.kfuncs),
-            exception_callback: None,
+            exception_callback,
         };
         program.tidy();
         program
@@ -263,8 +296,14 @@ fn function(number: u64, label: u32, global: bool, body: Body<'_>) -> Function {
     Function { label, name, global: label == 0 || global, insns, jump_tables }
 }
 
-/// A program and a few functions, each of which may call those behind it.
-fn tree(number: u64, setting: &Setting<'_>, random: &mut Random, functions: &mut Vec<Function>) {
+/// A program and a few functions, each of which may call those behind it. Some throw exceptions, if `throws`.
+fn tree(
+    number: u64,
+    throws: bool,
+    setting: &Setting<'_>,
+    random: &mut Random,
+    functions: &mut Vec<Function>,
+) {
     let count = random.of(&[0, 0, 1, 1, 2, 3, 5], 0);
     for label in 0..=count {
         let is_main = label == 0;
@@ -277,12 +316,28 @@ fn tree(number: u64, setting: &Setting<'_>, random: &mut Random, functions: &mut
         for _ in 0..length {
             body.action();
         }
+        if throws && (is_main || label % 2 == 1) {
+            body.throw();
+        }
         // Every subprogram is reached somehow.
         if let Some(callee) = callees.first().filter(|callee| **callee == label + 1) {
             body.call(*callee);
         }
         functions.push(function(number, label, global, body));
     }
+}
+
+/// An exception callback, which may call the program's functions. Returns its label.
+fn catcher(setting: &Setting<'_>, random: &mut Random, functions: &mut Vec<Function>) -> u32 {
+    let callees: Vec<u32> = functions.iter().skip(1).map(|function| function.label).collect();
+    let label = functions.len() as u32;
+    let length = random.range(0, 6);
+    let mut body = Body::new(random, setting, false, &callees);
+    for _ in 0..length {
+        body.action();
+    }
+    functions.push(function(0, label, true, body));
+    label
 }
 
 /// Small functions, each of which calls the next one and passes a pointer on, so that there are about as many frames as

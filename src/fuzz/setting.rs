@@ -36,7 +36,7 @@ pub(super) enum Action {
     Either,
     MayGoto,
     Goto,
-    LoadAbs,
+    HiddenExit,
     StackArgument,
     MapAddress,
     ReadOnlyLoad,
@@ -72,7 +72,7 @@ const ACTIONS: [(Action, usize); 32] = [
     (Action::Either, 4),
     (Action::MayGoto, 1),
     (Action::Goto, 1),
-    (Action::LoadAbs, 1),
+    (Action::HiddenExit, 1),
     (Action::StackArgument, 2),
     (Action::MapAddress, 1),
     (Action::ReadOnlyLoad, 2),
@@ -120,7 +120,12 @@ impl ProgramType {
 pub(super) fn calls_back(helper: i32) -> bool {
     matches!(
         helper,
-        func::LOOP | func::FOR_EACH_MAP_ELEM | func::FIND_VMA | func::USER_RINGBUF_DRAIN | func::TAIL_CALL
+        func::LOOP
+            | func::FOR_EACH_MAP_ELEM
+            | func::FIND_VMA
+            | func::USER_RINGBUF_DRAIN
+            | func::TIMER_SET_CALLBACK
+            | func::TAIL_CALL
     )
 }
 
