@@ -51,7 +51,7 @@ const STRIDE: u32 = 64;
 struct Value {
     kinds: u16,
     /// Frames, by how far up the chain of calls.
-    depths: u8,
+    depths: u64,
     /// Distances from frame pointers, and the power of two that all are multiples of.
     frame: Hull,
     frame_align: u32,
@@ -196,7 +196,7 @@ impl State {
         let top = -1 - (pointer.frame.1.saturating_add(off + size - 1)).min(-1);
         let bottom = -1 - (pointer.frame.0.saturating_add(off)).min(-1);
         for (depth, slots) in self.slots.iter().enumerate() {
-            if pointer.depths >> depth & 1 == 1 {
+            if depth < 64 && pointer.depths >> depth & 1 == 1 {
                 let places = (top / 8).max(0) as usize..=(bottom / 8).max(0) as usize;
                 touched.extend(places.take_while(|place| *place < slots.len()).map(|place| (depth, place)));
             }

@@ -35,7 +35,7 @@ impl Listener for Frames {
 #[test]
 fn chains_of_calls_reach_the_limits_of_frames() {
     let (mut at_8, mut beyond_8, mut at_16, mut beyond_16) = (0, 0, 0, 0);
-    for program in programs(2, 500, Dialect::V7_2, Material::without_kernel()) {
+    for mut program in programs(2, 500, Dialect::V7_2, Material::without_kernel()) {
         let loaded = loaded(&program).unwrap();
         let mut frames = Frames::default();
         let in_7_2 = verifier::analyze(&loaded, Dialect::V7_2, &mut frames).map(drop);
@@ -50,6 +50,10 @@ fn chains_of_calls_reach_the_limits_of_frames() {
             // The 17th is refused before it is looked at.
             (16, true) => beyond_16 += 1,
             _ => {}
+        }
+        if frames.0 > 8 {
+            crate::fuzz::lawful(&mut program);
+            program.check().unwrap();
         }
     }
     let counts = [at_8, beyond_8, at_16, beyond_16];
