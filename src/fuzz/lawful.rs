@@ -16,6 +16,8 @@ mod effect;
 mod rules;
 mod site;
 mod state;
+#[cfg(test)]
+mod tests;
 mod value;
 mod work;
 

@@ -79,14 +79,14 @@ impl Site<'_> {
     /// The helper if it is known, or one that takes its place.
     fn known(&mut self, helper: i32) -> i32 {
         match helper {
-            1..=3 | 5..=7 | 87..=89 | 113 | func::LOOP | func::FOR_EACH_MAP_ELEM => helper,
+            _ if self.rules.knows(helper) => helper,
             func::FIND_VMA | func::USER_RINGBUF_DRAIN => {
                 if self.state.reg(3).is(FUNC) {
                     self.fix(copy(2, 3), Operand::None);
                 }
                 func::LOOP
             }
-            _ => self.random.of(&[1, 2, 3, 6, 6, 6, 7, 88, 89, 87, 113, 113, 113], 7),
+            _ => self.random.of(self.rules.helpers(), 7),
         }
     }
 

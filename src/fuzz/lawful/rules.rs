@@ -1,7 +1,10 @@
 //! What a type of program, and its maps, allow.
 
 use crate::random::Random;
-use livediff_capture::{Map, MapShape, insn::size};
+use livediff_capture::{
+    Map, MapShape,
+    insn::{func, size},
+};
 use std::sync::Arc;
 
 /// `BPF_F_RDONLY_PROG`.
@@ -15,6 +18,8 @@ pub(super) struct Rules {
     pub(super) field: (i16, u8),
     /// The context is a packet, from which instructions load.
     pub(super) packets: bool,
+    /// The program may sleep: it has maps with keys alone.
+    sleeps: bool,
     /// A Bloom filter may be asked: what this shows hides everything else.
     bloom: bool,
     /// Bytes of a frame.
@@ -29,7 +34,7 @@ impl Rules {
             "sk_msg" => ((16, size::W), false),
             "sk_lookup" => ((8, size::W), false),
             "kprobe" | "perf_event" | "raw_tp" => ((0, size::DW), false),
-            "socket" | "tc" | "cgroup/skb" => ((0, size::W), true),
+            "socket" | "tc" => ((0, size::W), true),
             _ => ((0, size::W), false),
         };
         // Frames of a chain of calls have 512 bytes together.
@@ -37,8 +42,12 @@ impl Rules {
             1 => 480,
             count => (512 / count / 32 * 32).max(32),
         };
-        let maps = Arc::new([maps, &queues()].concat());
-        Rules { maps, field, packets, bloom: false, limit }
+        let sleeps = section == "syscall";
+        let maps = match sleeps {
+            true => maps.to_vec(),
+            false => [maps, &queues()].concat(),
+        };
+        Rules { maps: Arc::new(maps), field, packets, sleeps, bloom: false, limit }
     }
 
     /// Whether a Bloom filter may be asked is drawn.
@@ -53,6 +62,22 @@ impl Rules {
 
     fn of(&self, refs: u64) -> impl Iterator<Item = &Map> {
         self.maps.iter().enumerate().filter(move |(at, _)| refs >> at & 1 == 1).map(|(_, map)| map)
+    }
+
+    /// Helpers that take the place of those that are not known.
+    pub(super) fn helpers(&self) -> &'static [i32] {
+        match self.sleeps {
+            true => &[1, 2, 3, 6, 6, 6, 7, 113, 113, 113],
+            false => &[1, 2, 3, 6, 6, 6, 7, 88, 89, 87, 113, 113, 113],
+        }
+    }
+
+    /// The helper is one whose arguments are known, and there is a map for it.
+    pub(super) fn knows(&self, helper: i32) -> bool {
+        match helper {
+            87..=89 => !self.sleeps,
+            _ => matches!(helper, 1..=3 | 5..=7 | 113 | func::LOOP | func::FOR_EACH_MAP_ELEM),
+        }
     }
 
     /// The maps can be written.
