@@ -109,6 +109,48 @@ fn what_cannot_be_written_hides_no_finding() {
     assert_eq!(report["reduced"].as_array().unwrap().len(), 1);
 }
 
+/// A pointer that comes back by an atomic instruction is lost, where a function of a module does not return 0: what is
+/// taken apart has 0 in the place of the call, and nothing behind it.
+#[test]
+fn a_finding_that_is_not_reduced_is_printed_and_written_whole() {
+    use livediff_capture::{
+        Capture, Insn, Kernel, Kfunc, KfuncPrototype, Loaded, Said, Verdict, file,
+        insn::{SRC_X, alu, atomic, class, jmp, mode, pseudo, size},
+    };
+    let insn = |code, dst_reg, src_reg, off, imm| Insn { code, dst_reg, src_reg, off, imm };
+    let insns = vec![
+        insn(class::JMP | jmp::CALL, 0, pseudo::KFUNC_CALL, 1, 7),
+        insn(class::JMP | jmp::JEQ, 0, 0, 6, 0),
+        insn(class::ST | mode::MEM | size::DW, 10, 0, -8, 0),
+        insn(class::ALU64 | alu::MOV | SRC_X, 1, 10, 0, 0),
+        insn(class::ALU64 | alu::ADD, 1, 0, 0, -8),
+        insn(class::STX | mode::MEM | size::DW, 10, 1, -16, 0),
+        insn(class::STX | mode::ATOMIC | size::DW, 2, 10, -16, atomic::LOAD_ACQ),
+        insn(class::LDX | mode::MEM | size::DW, 0, 2, 0, 0),
+        insn(class::JMP | jmp::EXIT, 0, 0, 0, 0),
+    ];
+    let prototype = Some(KfuncPrototype::default());
+    let kfunc = Kfunc { btf_id: 7, offset: 1, name: "of_a_module".into(), prototype, ..Kfunc::default() };
+    let loaded = Loaded { insns, prog_type: 1, kfuncs: vec![kfunc], ..Loaded::default() };
+    let kernel = Kernel { release: "7.1.0".into(), dialect: "7.1".into(), dialect_forced: false };
+    let (object, program) = ("module.bpf.o".into(), "p".into());
+    let said = Said { verdict: Verdict::NotRun, errno: 0, log: String::new(), truncated: false };
+    let folder = folder();
+    let capture = Capture { object, program, kernel, loaded, said };
+    file::write(&folder.path().join("p.capture"), &[capture]).unwrap();
+    let args = ["soundness", "p.capture", "--replay", "--dialect", "7.2", "-o", "found"];
+    let run = livediff(folder.path(), &args).exits(1);
+    for words in [
+        "module.bpf.o/p: not reduced: what was taken apart and linked again does not show it: found/unsound_0_0.bpf.c",
+        "is not live before insn 7, and insn 7 reads it later",
+    ] {
+        assert!(run.stdout.contains(words), "{words}:\n{}", run.stdout);
+    }
+    let source = fs::read_to_string(folder.path().join("found/unsound_0_0.bpf.c")).unwrap();
+    assert!(source.contains("load_acquire") && source.contains("is not live before insn 7"), "{source}");
+    assert!(folder.path().join("found/unsound_0_0.bpf.o").exists());
+}
+
 #[test]
 fn a_folder_without_programs_is_said_to_have_none() {
     let folder = folder();
