@@ -70,7 +70,8 @@ pub(crate) struct SoundnessFlags {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Write the programs of findings, reduced, as sources and objects to this folder; made if it is not there.
+    /// Write the programs of findings, reduced, as sources and objects to this folder; made if it is not there. What a
+    /// kernel alone found is written whole.
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 

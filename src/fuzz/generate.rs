@@ -400,6 +400,11 @@ pub fn tame(program: &mut Program) {
     }
 }
 
+/// The section of programs of a type, if programs of that type are made.
+pub fn section(prog_type: u32) -> Option<&'static str> {
+    SECTIONS.into_iter().find(|(_, id)| *id == prog_type).map(|(section, _)| section)
+}
+
 fn section_of(program: &Program) -> (&'static str, u32) {
     SECTIONS.into_iter().find(|(section, _)| *section == program.section).unwrap_or(("socket", 1))
 }

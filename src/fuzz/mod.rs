@@ -18,5 +18,5 @@ mod lawful;
 mod setting;
 
 pub use features::{Features, Seen};
-pub use generate::{Generator, Material, loaded, tame};
+pub use generate::{Generator, Material, loaded, section, tame};
 pub use lawful::lawful;

@@ -189,7 +189,7 @@ pub(super) fn judge(subject: Subject, limits: &Limits) -> Judged {
     judged.refusal = said.as_ref().filter(|said| said.verdict == Verdict::Rejected).map(refusal);
     judged.verdict = said.as_ref().map(|said| said.verdict).filter(|verdict| *verdict != Verdict::NotRun);
     let work = || match (&said, observed) {
-        (Some(said), true) => of_observed(&mut judged, &loaded, said, dialect),
+        (Some(said), true) => of_observed(&mut judged, &loaded, said, dialect, limits),
         (said, _) => {
             let (findings, coverage, reads) = of_model(&loaded, dialect, limits)?;
             judged.status = match coverage.reads {
@@ -260,7 +260,13 @@ fn refusal(said: &Said) -> String {
 }
 
 /// Holds the answers against what an observing kernel said.
-fn of_observed(judged: &mut Judged, loaded: &Loaded, said: &Said, dialect: Dialect) -> Result<(), String> {
+fn of_observed(
+    judged: &mut Judged,
+    loaded: &Loaded,
+    said: &Said,
+    dialect: Dialect,
+    limits: &Limits,
+) -> Result<(), String> {
     if said.truncated {
         return Err("the log of the path walk is not whole".into());
     }
@@ -297,6 +303,12 @@ fn of_observed(judged: &mut Judged, loaded: &Loaded, said: &Said, dialect: Diale
         judged.status = Status::Unchecked;
     }
     judged.seen = Some(seen);
+    if !judged.findings.is_empty() {
+        // What a path shows too can be reduced.
+        let (findings, coverage, _) = of_model(loaded, dialect, limits)?;
+        judged.coverage = coverage;
+        judged.findings.extend(findings);
+    }
     Ok(())
 }
 
@@ -402,6 +414,28 @@ mod tests {
         assert_eq!(status(Some(recorded)), (Status::Clean, None));
         let (status, reason) = status(Some(Said { truncated: true, ..whole }));
         assert_eq!((status, reason.as_deref()), (Status::NotDecided, Some("the kernel's log is not whole")));
+    }
+
+    /// A pointer that an atomic instruction loads is lost: a kernel sees the read that goes through it, and so do paths.
+    #[test]
+    fn what_a_kernel_observed_is_looked_for_on_paths() {
+        let insn = |code, dst_reg, src_reg, off, imm| Insn { code, dst_reg, src_reg, off, imm };
+        let insns = vec![
+            insn(0x7a, 10, 0, -8, 0),
+            insn(0xbf, 1, 10, 0, 0),
+            insn(0x07, 1, 0, 0, -8),
+            insn(0x7b, 10, 1, -16, 0),
+            insn(0xdb, 2, 10, -16, livediff_capture::insn::atomic::LOAD_ACQ),
+            insn(0x79, 0, 2, 0, 0),
+            insn(0x95, 0, 0, 0, 0),
+        ];
+        let log = "(0) frame 0 insn 5 +live -8 \n".to_owned();
+        let said = Said { verdict: Verdict::Accepted, errno: 0, log, truncated: false };
+        let subject = Subject { observed: true, ..subject(Some(said)) };
+        let subject = Subject { loaded: Loaded { insns, ..subject.loaded }, ..subject };
+        let judged = judge(subject, &Limits { seed: 0, paths: 4, steps: 10, findings: 4 });
+        let oracles: Vec<Oracle> = judged.findings.iter().map(|told| told.oracle).collect();
+        assert_eq!(oracles, [Oracle::Observed, Oracle::Paths, Oracle::Paths], "{:?}", judged.reason);
     }
 
     #[test]

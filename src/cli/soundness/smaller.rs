@@ -11,8 +11,9 @@ use livediff::{
     Dialect,
     assemble::{self, Program},
     bpf::btf::Btf,
-    guard,
+    fuzz, guard,
     reduce::{self, Oracle},
+    report::terminal::printable_lines,
     soundness::Limits,
 };
 use livediff_capture::Loaded;
@@ -81,6 +82,16 @@ pub(super) fn reduce_all(
 ) -> Vec<anyhow::Error> {
     let kinds = report.kinds();
     let mut failures = Vec::new();
+    let others = kinds.len();
+    if let Some(folder) = &flags.output {
+        for (number, judged) in report.without_kinds().take(KINDS).enumerate() {
+            let name = format!("unsound_{}_{}", flags.seed, others + number);
+            match write_whole(folder, &name, judged) {
+                Ok(path) => output.line(&printable_lines(&format!("{}: {}", judged.name(), path.display()))),
+                Err(error) => failures.push(error.context(judged.name())),
+            }
+        }
+    }
     if kinds.is_empty() {
         return failures;
     }
@@ -119,7 +130,7 @@ pub(super) fn reduce_all(
         };
         let place = place.map(|path| format!(": {}", path.display())).unwrap_or_default();
         let line = format!("\n{}: not reduced: {why}{place}\n{text}", judged.name());
-        output.line(&livediff::report::terminal::printable_lines(&line));
+        output.line(&printable_lines(&line));
     }
     failures
 }
@@ -134,12 +145,21 @@ fn write(folder: &Path, name: &str, program: &Program, text: &str) -> Result<Pat
     Ok(path)
 }
 
+/// Writes a program that no path shows to be wrong, and what the kernel said of it.
+fn write_whole(folder: &Path, name: &str, judged: &Judged) -> Result<PathBuf> {
+    let text = judged.findings.first().map_or("", |told| told.text.as_str());
+    write(folder, name, &whole(judged)?, text)
+}
+
 /// The program as it was found.
 fn whole(judged: &Judged) -> Result<Program> {
     let types = Btf::parse(&NO_TYPES).context("the types of no kernel")?;
     Ok(match (&judged.random, &judged.loaded) {
         (Some(program), _) => (**program).clone(),
-        (None, Some(loaded)) => Program::import(&judged.program, reduce::SECTIONS[0], loaded, &types)?,
+        (None, Some(loaded)) => {
+            let section = fuzz::section(loaded.prog_type).unwrap_or(reduce::SECTIONS[0]);
+            Program::import(&judged.program, section, loaded, &types)?
+        }
         (None, None) => bail!("the program is not at hand"),
     })
 }

@@ -219,6 +219,12 @@ impl Report {
         kinds
     }
 
+    /// Programs with findings of kernels alone.
+    pub(super) fn without_kinds(&self) -> impl Iterator<Item = &Judged> {
+        let alone = |judged: &&Judged| judged.findings.iter().all(|told| told.finding.is_none());
+        self.programs.iter().filter(|judged| judged.status == Status::Found).filter(alone)
+    }
+
     /// What observing kernels saw, in all.
     fn seen(&self) -> Option<Seen> {
         let mut sum: Option<Seen> = None;
