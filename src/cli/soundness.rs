@@ -27,7 +27,7 @@ use livediff::{
 use livediff_capture::{Capture, file};
 use livediff_harness::run;
 use rayon::prelude::*;
-use std::{collections::HashSet, path::PathBuf, sync::Mutex};
+use std::{collections::HashMap, path::PathBuf, sync::Mutex};
 use tell::Report;
 
 #[derive(Debug, Args)]
@@ -341,8 +341,11 @@ impl Run<'_> {
     fn in_kernel(&self, kernel: &Kernel, options: &run::Options, objects: &[ObjectFile]) -> Result<Ran> {
         let mut objects = objects.to_vec();
         let random = self.random_objects(kernel)?;
-        let invented: HashSet<String> = random.iter().map(|object| object.name.clone()).collect();
-        objects.extend(random);
+        let mut invented: HashMap<String, Vec<assemble::Program>> = HashMap::new();
+        for (object, programs) in random {
+            invented.insert(object.name.clone(), programs);
+            objects.push(object);
+        }
         let observed = observes(kernel.dialect);
         let dialect = if observed { self.session.dialect.unwrap_or(DIALECT) } else { kernel.dialect };
         let options = run::Options { stop: None, ..options.clone() };
@@ -355,7 +358,9 @@ impl Run<'_> {
                 Ok(pair) => {
                     let (loaded, said) = *pair;
                     let said = Some(said);
-                    let invented = invented.contains(&object);
+                    let made = invented.get(&object);
+                    let random = made.and_then(|made| made.iter().find(|made| made.name == program)).cloned();
+                    let invented = made.is_some();
                     self.judge(Subject {
                         object,
                         program,
@@ -364,7 +369,7 @@ impl Run<'_> {
                         loaded,
                         said,
                         observed,
-                        random: None,
+                        random,
                         invented,
                     });
                 }
@@ -376,7 +381,7 @@ impl Run<'_> {
     }
 
     /// Random programs for a kernel, in objects.
-    fn random_objects(&self, kernel: &Kernel) -> Result<Vec<ObjectFile>> {
+    fn random_objects(&self, kernel: &Kernel) -> Result<Vec<(ObjectFile, Vec<assemble::Program>)>> {
         let Some(wanted) = self.flags.random else { return Ok(Vec::new()) };
         let btf =
             Btf::parse(&kernel.image.btf).with_context(|| format!("kernel {}: its BTF", kernel.name))?;
@@ -410,7 +415,7 @@ impl Run<'_> {
             });
             if !programs.is_empty() {
                 let bytes = assemble::object(&programs).with_context(|| name.clone())?;
-                objects.push(ObjectFile { name, bytes: bytes.into() });
+                objects.push((ObjectFile { name, bytes: bytes.into() }, programs));
             }
             (0..PACK).for_each(|_| task.advance());
         }
