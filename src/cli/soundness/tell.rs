@@ -314,7 +314,9 @@ impl Report {
         ends.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let ends: Vec<String> =
             ends.iter().map(|(end, count)| format!("{count} {}", end_name(*end))).collect();
-        output.line(&format!("paths ended: {}", ends.join(", ")));
+        if !ends.is_empty() {
+            output.line(&format!("paths ended: {}", ends.join(", ")));
+        }
         output.line(&format!(
             "Summary [{:.1} s] {}: {} found, {} clean, {} without stack reads, {} unchecked, {} not decided; \
              {} paths, {} instructions ({share:.1} % of the reachable ones at least once), {} reads of half-slots, \
