@@ -2,6 +2,7 @@
 
 use crate::cli::{guest::Answer, kernels::Kernel};
 use livediff::{
+    Dialect,
     diff::{self, Class, Deep, Difference, Side, Status},
     guard::guarded,
 };
@@ -96,7 +97,7 @@ pub(super) fn compare(kernels: &[&Kernel], answers: &[Option<&Answer>], deep: bo
         return Finding::Lost(format!("kernel {}: {reason}", kernel.name));
     }
     match sides.as_slice() {
-        [(kernel, loaded, said)] => with_model(kernel, loaded, said, deep.then_some(records)),
+        [(kernel, loaded, said)] => with_model(kernel.dialect, loaded, said, deep.then_some(records)),
         [(a, loaded_a, said_a), (b, loaded_b, said_b)] => {
             let a = Side { dialect: a.dialect, loaded: loaded_a, said: said_a };
             let b = Side { dialect: b.dialect, loaded: loaded_b, said: said_b };
@@ -112,8 +113,7 @@ fn differs(loaded: &Loaded, kind: Kind, difference: Option<&Difference>) -> Find
 }
 
 /// `traced` is nothing where the log alone is compared.
-fn with_model(kernel: &Kernel, loaded: &Loaded, said: &Said, traced: Option<Option<&Records>>) -> Finding {
-    let dialect = kernel.dialect;
+fn with_model(dialect: Dialect, loaded: &Loaded, said: &Said, traced: Option<Option<&Records>>) -> Finding {
     let judged = guarded(|| {
         let by_log = diff::judge(loaded, said, dialect);
         let alike = by_log.status == Status::Match;
@@ -155,5 +155,86 @@ fn between(a: &Side<'_>, b: &Side<'_>) -> Finding {
             between.inputs.iter().map(|input| input.text.as_str()).collect::<Vec<_>>().join("; ")
         )),
         Class::NotCompared => Finding::NotCompared(between.reason.unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use livediff::{diff::deep, log, log::Silent, verifier};
+    use livediff_capture::{
+        FuncInfo, Insn, Verdict,
+        trace::{self, Hooks, Trace},
+    };
+
+    const DIALECT: Dialect = Dialect::V7_2;
+
+    /// A slot is written and read.
+    fn program() -> Loaded {
+        let insn = |code, dst_reg, src_reg, off, imm| Insn { code, dst_reg, src_reg, off, imm };
+        Loaded {
+            insns: vec![
+                insn(0x7a, 10, 0, -8, 1),
+                insn(0x79, 0, 10, -8, 0),
+                insn(0xb7, 0, 0, 0, 0),
+                insn(0x95, 0, 0, 0, 0),
+            ],
+            func_info: vec![FuncInfo { insn_off: 0, name: "main".into(), global: true }],
+            prog_type: 1,
+            ..Loaded::default()
+        }
+    }
+
+    /// What becomes of a program of which the log is as the model says it, and this was traced.
+    fn of(records: Option<&Records>) -> Finding {
+        let loaded = program();
+        let log = log::section(&loaded, DIALECT).text;
+        let said = Said { verdict: Verdict::Accepted, errno: 0, log, truncated: false };
+        with_model(DIALECT, &loaded, &said, Some(records))
+    }
+
+    /// What a kernel that does what the model does lets be traced, altered.
+    fn traced(alter: impl FnOnce(&mut Trace)) -> Records {
+        let loaded = program();
+        let analysis = verifier::analyze(&loaded, DIALECT, &mut Silent).unwrap();
+        let main = verifier::CallFrame { subprog: 0, callsite: 0 };
+        let mut trace = deep::expected(&analysis, &[(vec![main], 1)]);
+        alter(&mut trace);
+        let hooks = Hooks {
+            const_regs: 1,
+            arg_access: 1,
+            query_init: 1,
+            slot_alive: 128,
+            queries: 1,
+            ..Hooks::default()
+        };
+        Records { hooks, bytes: trace::write(&trace) }
+    }
+
+    /// So it is for `livediff fuzz --deep`, and for what reduces its findings.
+    #[test]
+    fn what_is_read_from_the_kernels_memory_counts_as_much_as_its_log() {
+        let same = traced(|_| {});
+        let Finding::Same { deep: Some(deep), .. } = of(Some(&same)) else {
+            panic!("a kernel that does what the model does differs");
+        };
+        assert_eq!((deep.masks, deep.answers, deep.differing), (3 * 4, 128, 0));
+        let alterations: [fn(&mut Trace); 3] = [
+            |trace| trace.instances[0].frames[0].1[1].live_before ^= 1,
+            |trace| {
+                trace.queries[0].frames[0].alive ^= 1;
+                trace.queries[0].frames[0].dead ^= 1;
+            },
+            |trace| trace.postorder.swap(0, 1),
+        ];
+        for alter in alterations {
+            let found = of(Some(&traced(alter)));
+            assert!(matches!(found, Finding::Differs(_, Found { kind: Kind::Deep, .. })));
+        }
+        // What was lost, or never there, is no agreement.
+        let lost = Records { hooks: Hooks { lost: 1, ..same.hooks }, ..same };
+        for records in [Some(&lost), None] {
+            assert!(matches!(of(records), Finding::NotCompared(_)));
+        }
     }
 }
