@@ -377,6 +377,12 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Stor
     move |source| StoreError::Io { action, path, source }
 }
 
+/// Whether the text has the form in which packaged kernels are asked for: a series (`7.2`) or a version (`7.2.12`,
+/// `7.3~rc7`, `7.3-rc7`). There need not be such a kernel.
+pub fn is_version(text: &str) -> bool {
+    Wanted::parse(text).is_some()
+}
+
 fn parse(wanted: &str) -> Result<Wanted, StoreError> {
     Wanted::parse(wanted).ok_or_else(|| StoreError::BadName { wanted: wanted.to_string() })
 }

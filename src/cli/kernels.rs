@@ -12,7 +12,7 @@ use livediff::{
     report::terminal::printable,
     verifier::{DetectError, Evidence},
 };
-use livediff_harness::{build, image::Image, packages::Store, run};
+use livediff_harness::{build, image::Image, packages::{Store, is_version}, run};
 use std::path::PathBuf;
 
 /// The series that is run where no kernel is named.
@@ -21,7 +21,7 @@ pub(crate) const DEFAULT: &str = "7.2";
 /// A kernel as the user names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// A packaged kernel: a series (`7.2`) or a version (`7.2.12`).
+    /// A packaged kernel: a series (`7.2`) or a version (`7.2.12`, `7.3~rc7`).
     Packaged(String),
     /// An image on this machine.
     Image(PathBuf),
@@ -183,15 +183,6 @@ fn kept_images() -> Vec<PathBuf> {
     packaged.chain(built).filter(|(release, _)| release == running.trim()).map(|(_, image)| image).collect()
 }
 
-/// `7.2` or `7.2.12`.
-pub(crate) fn is_version(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('.').collect();
-    matches!(parts.len(), 2 | 3)
-        && parts
-            .iter()
-            .all(|part| !part.is_empty() && part.len() < 6 && part.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
 /// A kernel that can be run.
 #[derive(Debug)]
 pub(crate) struct Kernel {
@@ -274,10 +265,10 @@ mod tests {
     #[test]
     fn versions_are_told_from_paths() {
         assert_eq!(Wanted::parse("local").unwrap(), Wanted::Local);
-        for version in ["7.2", "7.2.12", "6.18"] {
+        for version in ["7.2", "7.2.12", "6.18", "7.3~rc7", "7.3-rc7"] {
             assert_eq!(Wanted::parse(version).unwrap(), Wanted::Packaged(version.into()));
         }
-        for text in ["7", "7.2.12.1", "7.", "v7.2", "", "7.2-rc1", "no/such/file", "."] {
+        for text in ["7", "7.2.12.1", "7.", "v7.2", "", "7.2-rc", "no/such/file", "."] {
             assert!(Wanted::parse(text).is_err(), "{text}");
         }
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -12,9 +12,9 @@
 //! .../built/NAME/bzImage         what `kernel build` has built under that name
 //! ```
 
-use super::{kernels::is_version, session::limit_vcpus};
+use super::session::limit_vcpus;
 use anyhow::{Context, Result, bail};
-use livediff_harness::{build, cache_root, run};
+use livediff_harness::{build, cache_root, packages::is_version, run};
 use std::{
     fs,
     io::ErrorKind,
