@@ -12,7 +12,12 @@ use livediff::{
     report::terminal::printable,
     verifier::{DetectError, Evidence},
 };
-use livediff_harness::{build, image::Image, packages::{Store, is_version}, run};
+use livediff_harness::{
+    build,
+    image::Image,
+    packages::{Store, is_version},
+    run,
+};
 use std::path::PathBuf;
 
 /// The series that is run where no kernel is named.

@@ -622,7 +622,15 @@ impl<'a> Body<'a> {
                 *target = (*target).min(end);
             }
         }
+        // Where a function has a hidden exit and none that is reached, what a kernel says is what its memory happens to hold
+        // beside the masks (`Program::hidden_exit_outside`).
+        if self.insns.iter().any(|made| made.insn.is_abnormal_return()) {
+            self.jump_tables.iter_mut().for_each(|table| table.push(end));
+        }
         self.jump_tables.iter_mut().flatten().for_each(|target| *target = (*target).min(end));
         (self.insns, self.jump_tables)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@
 //!                 0 if i is alone in it, has no edge to itself and is no call that counts as a loop
 //! ```
 
-use livediff_capture::insn::{class, func, jmp};
+use livediff_capture::insn::{class, jmp};
 
 use super::error::{Error, Pass, errno};
 use super::program::Program;
@@ -169,8 +169,7 @@ impl Walk<'_, '_> {
 fn add_hidden_exits(program: &mut Program<'_>) {
     for idx in 0..program.len() {
         let insn = program.insn(idx);
-        let is_tail_call = insn.is_helper_call() && insn.imm == func::TAIL_CALL;
-        let subprog = program.containing_subprog(idx).filter(|_| insn.is_ld_abs_ind() || is_tail_call);
+        let subprog = program.containing_subprog(idx).filter(|_| insn.is_abnormal_return());
         if let Some(subprog) = subprog {
             let exit_idx = program.subprogs[subprog].exit_idx;
             program.jump_tables[idx as usize] = Some([idx + 1, exit_idx].into());

@@ -230,6 +230,12 @@ impl Insn {
         self.class() == class::LD && matches!(self.mode(), mode::ABS | mode::IND)
     }
 
+    /// May leave its subprogram other than by an `exit`: a packet load that fails, a tail call that succeeds
+    /// (`visit_abnormal_return_insn`).
+    pub fn is_abnormal_return(&self) -> bool {
+        self.is_ld_abs_ind() || self.is_helper_call() && self.imm == func::TAIL_CALL
+    }
+
     /// Indirect jump (`insn_is_gotox`).
     pub fn is_gotox(&self) -> bool {
         self.class() == class::JMP && self.op() == jmp::JA && self.is_src_x()
