@@ -92,6 +92,13 @@ PROG("socket", filled_by_exchange)
 	    "r2 = 0; r2 = xchg_64(r10 - 16, r2); r2 = *(u64 *)(r2 + 0);" USE ::[array] "i"(&array));
 }
 
+/* The other way round: it is spilled by an atomic store, which the path walk takes for a spill. */
+PROG("socket", spilled_by_store_release)
+{
+	ASM("r1 = r10; r1 += -8; store_release((u64 *)(r10 - 16), r1);" LOOKUP EIGHT_OR_ZERO
+	    "r2 = *(u64 *)(r10 - 16); r2 = *(u64 *)(r2 + 0);" USE ::[array] "i"(&array));
+}
+
 /* Reads through r1, after a place where states are compared. */
 SUB(reads_through_r1)
 {
