@@ -407,6 +407,7 @@ impl Run<'_> {
             let name = format!("{}-{first}.bpf.o", random_object(self.flags.seed));
             programs.retain(|program| match program.check() {
                 Ok(()) => true,
+                Err(_) if !self.session.filter.wants(&name, &program.name) => false,
                 Err(error) => {
                     let (name, program) = (name.clone(), program.name.clone());
                     self.add(Judged::not_decided(name, program, None, error.to_string()));
@@ -438,8 +439,11 @@ impl Run<'_> {
                     generator.batch(numbers, |numbers, make| numbers.into_par_iter().map(make).collect());
                 let first = from.saturating_sub(programs.len() as u64);
                 programs.into_par_iter().enumerate().for_each(|(place, (mut program, _))| {
-                    alter(&mut program, first + place as u64);
                     let (object, name) = (random_object(self.flags.seed), program.name.clone());
+                    if !self.session.filter.wants(&object, &name) {
+                        return task.advance();
+                    }
+                    alter(&mut program, first + place as u64);
                     match fuzz::loaded(&program) {
                         Ok(loaded) => self.judge(Subject {
                             object,
