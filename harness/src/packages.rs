@@ -72,6 +72,11 @@ pub enum StoreError {
     OtherSource { package: String, offered: String, wanted: String },
     #[error("the package {package} is of no use: {reason}. {WAY_OUT}")]
     BadPackage { package: String, reason: String },
+    #[error(
+        "no package that apt knows has it: objects that ask for CONFIG_ values cannot be loaded. A file `config` beside \
+         the image serves as well"
+    )]
+    NoConfig,
 }
 
 const WAY_OUT: &str = "A kernel image that is already here can be given with `--kernel PATH`";
@@ -243,9 +248,9 @@ impl Store {
             return;
         }
         if let Err(error) = self.fetch_config(known, &config, progress) {
-            progress(&format!("the configuration of {} cannot be had: {error}", known.packaged.release));
+            progress(&format!("the configuration of {}: {error}", known.packaged.release));
             // Only what no other day would change is kept.
-            if matches!(error, StoreError::BadPackage { .. }) {
+            if matches!(error, StoreError::NoConfig) {
                 let _ = fs::write(&failed, format!("{error}\n"));
             }
         }
@@ -292,7 +297,7 @@ impl Store {
                 let file = entry.join("config");
                 fs::rename(&config, &file).map_err(io_error("move the configuration to", &file))?;
             }
-            Err(error) => progress(&format!("the configuration of {release} cannot be had: {error}")),
+            Err(error) => progress(&format!("the configuration of {release}: {error}")),
         }
         let place = kernels.join(release);
         if place.exists() {
@@ -480,10 +485,7 @@ fn config_from_packages(
             return Ok(config);
         }
     }
-    Err(StoreError::BadPackage {
-        package: package.clone(),
-        reason: "no configuration comes with it".to_string(),
-    })
+    Err(StoreError::NoConfig)
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ fn random_programs_find_what_the_seed_lacks() {
     let found = programs.iter().find(|program| program["status"] == "found").unwrap();
     let filter = format!("*/{}", found["program"].as_str().unwrap());
     let report = judged(folder.path(), &[&args[..], &["--filter", &filter]].concat(), 1);
-    assert_eq!(report["programs"].as_array().unwrap(), &[found.clone()]);
+    assert_eq!(report["programs"].as_array().unwrap(), std::slice::from_ref(found));
 }
 
 #[test]
