@@ -25,18 +25,6 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 /// Programs that are not the same again, by cause. Exact: one that is the same after all must be taken out.
 const EXCEPTIONS: &[(&str, &[&str])] = &[
-    // An indirect jump is written as comparisons.
-    (
-        "differs: ",
-        &[
-            "corpus/cfg/gotox.bpf.o/gotox_in_subprogram",
-            "corpus/cfg/gotox.bpf.o/gotox_loop",
-            "corpus/cfg/gotox.bpf.o/gotox_one_target",
-            "corpus/cfg/gotox.bpf.o/gotox_two_tables",
-            "corpus/cfg/gotox.bpf.o/gotox_two_targets",
-            "corpus/cfg/gotox.bpf.o/gotox_unsorted_duplicates",
-        ],
-    ),
     // What is written always has BTF.
     (
         "differs: func_info",

@@ -33,9 +33,10 @@ const MAP_INSN_ARRAY: u32 = 34;
 impl Program {
     /// Takes apart what was given to a kernel whose BTF is `btf`, as the program `name` of `section`.
     ///
-    /// What an object cannot say is replaced by what comes closest: an indirect jump by comparisons with its targets,
-    /// the value of an arena by the arena, a call of a function of a kernel module by its result, 0. Kernel symbols, and functions that cannot be declared, keep the number that
-    /// they have in this kernel; see [`Program::portable`].
+    /// What an object cannot say is replaced by what comes closest: an indirect jump without a jump table of its function
+    /// by an exit, the value of an arena by the arena, a call of a function of a kernel module by its result, 0. Kernel
+    /// symbols, and functions that cannot be declared, keep the number that they have in this kernel; see
+    /// [`Program::portable`].
     pub fn import(name: &str, section: &str, loaded: &Loaded, btf: &Btf<'_>) -> Result<Program, ImportError> {
         let insns = &loaded.insns;
         let starts = starts(loaded)?;
@@ -64,12 +65,13 @@ impl Program {
             let count = names.entry(wanted.clone()).or_default();
             *count += 1;
             let name = if *count == 1 { wanted } else { format!("{wanted}___{count}") };
+            let (insns, jump_tables) = function(loaded, start, end, &starts, &numbers)?;
             functions.push(Function {
                 label: u32::try_from(start).map_err(|_| ImportError::Empty)?,
                 name,
                 global: info.is_some_and(|info| info.global) && start != 0,
-                insns: function(loaded, start, end, &starts, &numbers)?,
-                jump_tables: Vec::new(),
+                insns,
+                jump_tables,
             });
         }
         let mut program = Program {
@@ -110,15 +112,16 @@ fn starts(loaded: &Loaded) -> Result<BTreeSet<usize>, ImportError> {
     Ok(starts)
 }
 
-/// The instructions `start..end`, labelled by place.
+/// The instructions `start..end`, labelled by place, and the jump tables that they use.
 fn function(
     loaded: &Loaded,
     start: usize,
     end: usize,
     starts: &BTreeSet<usize>,
     kfuncs: &BTreeMap<i32, usize>,
-) -> Result<Vec<Instruction>, ImportError> {
+) -> Result<(Vec<Instruction>, Vec<Vec<u32>>), ImportError> {
     let insns = &loaded.insns;
+    let tables = jump_tables(loaded, start, end);
     // Operands of jumps are slots first, labels once all are known.
     let mut out: Vec<Instruction> = Vec::new();
     let mut labels: BTreeMap<usize, u32> = BTreeMap::new();
@@ -157,7 +160,10 @@ fn function(
             let number = map()?;
             let map_type = loaded.maps.get(number).map_or(0, |map| map.map_type);
             match map_type {
-                MAP_INSN_ARRAY => push(constant(0), Operand::High(0)),
+                MAP_INSN_ARRAY => match tables.iter().position(|(map, _)| *map == number) {
+                    Some(table) if high == 0 => push(cleared, Operand::JumpTable(table)),
+                    _ => push(constant(0), Operand::High(0)),
+                },
                 MAP_ARENA => push(cleared, Operand::Map(number)),
                 _ if matches!(insn.src_reg, pseudo::MAP_VALUE | pseudo::MAP_IDX_VALUE) => {
                     push(cleared, Operand::MapValue(number, high))
@@ -176,19 +182,8 @@ fn function(
                 Some(number) => push(cleared, Operand::Kfunc(*number)),
                 None => push(insn, Operand::None),
             }
-        } else if insn.is_gotox() {
-            let targets = jump_table(loaded, start, end);
-            let mut first = None;
-            for (number, to) in targets.iter().enumerate() {
-                let imm = i32::try_from(number).unwrap_or(i32::MAX);
-                let code = if number + 1 == targets.len() { jmp::JA } else { jmp::JEQ };
-                let compare = Insn { code: class::JMP | code, dst_reg: insn.dst_reg, imm, ..Insn::default() };
-                let goto = Insn { code: class::JMP | jmp::JA, ..Insn::default() };
-                let jump = if code == jmp::JA { goto } else { compare };
-                let label = push(jump, Operand::Jump(slot(*to)));
-                first.get_or_insert(label);
-            }
-            first.unwrap_or_else(|| push(exit_insn(), Operand::None))
+        } else if insn.is_gotox() && tables.is_empty() {
+            push(exit_insn(), Operand::None)
         } else if insn.is_cond_jump() {
             let to = target(insn.jmp_offset())?;
             push(Insn { off: 0, ..insn }, Operand::Jump(slot(to)))
@@ -202,21 +197,27 @@ fn function(
         labels.insert(at, label);
         at += insn.slots();
     }
+    let label = |slot: u32| {
+        let label = labels.get(&(slot as usize)).copied();
+        label.ok_or(ImportError::Outside { insn: slot as usize, what: "half an instruction" })
+    };
     for insn in &mut out {
         if let Operand::Jump(to) = &mut insn.operand {
-            let label = labels.get(&(*to as usize));
-            *to = *label.ok_or(ImportError::Outside { insn: *to as usize, what: "half an instruction" })?;
+            *to = label(*to)?;
         }
     }
+    let labelled = |(_, table): &(usize, &[u32])| table.iter().map(|to| label(*to)).collect();
+    let tables = tables.iter().map(labelled).collect::<Result<_, _>>()?;
     if out.is_empty() {
         out.push(Instruction::plain(0, mov_imm(0, 0)));
     }
-    Ok(out)
+    Ok((out, tables))
 }
 
-/// Where an indirect jump in `start..end` may go: the entries of all instruction arrays that lie there.
-fn jump_table(loaded: &Loaded, start: usize, end: usize) -> Vec<usize> {
-    let entries = loaded.maps.iter().filter_map(|map| map.insn_array.as_ref()).flatten();
-    let inside = entries.map(|entry| *entry as usize).filter(|entry| (start..end).contains(entry));
-    inside.collect::<BTreeSet<_>>().into_iter().collect()
+/// The instruction arrays that are jump tables of `start..end`: their maps, and the slots that they lead to.
+fn jump_tables(loaded: &Loaded, start: usize, end: usize) -> Vec<(usize, &[u32])> {
+    let arrays = loaded.maps.iter().enumerate();
+    let arrays = arrays.filter_map(|(map, array)| Some((map, array.insn_array.as_deref()?)));
+    let lies_inside = |table: &[u32]| table.iter().all(|to| (start..end).contains(&(*to as usize)));
+    arrays.filter(|(_, table)| !table.is_empty() && lies_inside(table)).collect()
 }

@@ -9,7 +9,7 @@ use livediff_capture::{
     Insn, Map,
     insn::{alu, class, jmp, mode, size},
 };
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 /// The source of the object that holds `program`, which begins with `comment`.
 ///
@@ -69,12 +69,13 @@ pub fn source(program: &Program, comment: &str) -> Result<String, AssembleError>
         {
             let _ = writeln!(out, "__tag(\"exception_callback:{}\")", function.name);
         }
+        let section = program.section.replace(['"', '\\'], "_");
         let _ = match (main, function.global || callback) {
-            (true, _) => writeln!(out, "PROG(\"{}\", {name})", program.section.replace(['"', '\\'], "_")),
+            (true, _) => writeln!(out, "PROG(\"{section}\", {name})"),
             (false, true) => writeln!(out, "GLOBAL({name})"),
             (false, false) => writeln!(out, "SUB({name})"),
         };
-        body(program, function, &mut maps, &mut out)?;
+        body(program, function, if main { &section } else { ".text" }, &mut maps, &mut out)?;
     }
     out.push_str("\nLICENSE;\n");
     Ok(out)
@@ -154,10 +155,11 @@ fn declared(ty: &Type, name: &str) -> String {
     }
 }
 
-/// The function's body, an instruction a line.
+/// The function's body, an instruction a line, behind its jump tables. It is in `section`.
 fn body(
     program: &Program,
     function: &Function,
+    section: &str,
     maps: &mut UsedMaps,
     out: &mut String,
 ) -> Result<(), AssembleError> {
@@ -169,12 +171,32 @@ fn body(
             _ => None,
         })
         .collect();
+    let used = function.insns.iter().filter_map(|insn| match insn.operand {
+        Operand::JumpTable(table) => Some(table),
+        _ => None,
+    });
+    let tables: BTreeSet<usize> = used.collect();
+    let table = |number: usize| function.jump_tables.get(number).map_or(&[][..], Vec::as_slice);
+    targets.extend(tables.iter().flat_map(|number| table(*number)).map(|label| function.place(*label)));
     targets.sort_unstable();
     targets.dedup();
     let number = |place: usize| targets.iter().position(|target| *target == place).map(|number| number + 1);
     let slots = function.encode()?;
     let mut at = 0;
     out.push_str("{\n\tASM(");
+    for table_number in &tables {
+        let name = table_name(function, *table_number);
+        let table = table(*table_number);
+        let entries = table.iter().filter_map(|label| number(function.place(*label)));
+        let entries: String =
+            entries.map(|number| format!(" .quad {number}f - \\\"{section}\\\";")).collect();
+        let _ = write!(
+            out,
+            "\".pushsection .jumptables,\\\"\\\",@progbits; {name}:{entries}\"\n\t    \".size {name}, {}; .global {name}; \
+             .popsection;\"\n\t    ",
+            8 * table.len()
+        );
+    }
     for (place, insn) in function.insns.iter().enumerate() {
         if place > 0 {
             out.push_str("\n\t    ");
@@ -195,8 +217,8 @@ fn body(
                 map.and_then(|map| maps.maps.get(map)).map(|map| map.name.clone())
             }
             Operand::Kfunc(number) => program.kfuncs.get(number).map(|kfunc| kfunc.name.clone()),
-            // A jump table has no words here: `assembly` refuses what loads its address.
-            Operand::None | Operand::High(_) | Operand::JumpTable(_) => Some(String::new()),
+            Operand::JumpTable(number) => Some(table_name(function, number)),
+            Operand::None | Operand::High(_) => Some(String::new()),
         };
         let dangling = || AssembleError::Dangling { function: function.name.clone(), what: "something" };
         let operand = operand.ok_or_else(dangling)?;
@@ -225,6 +247,11 @@ fn body(
     }
     out.push_str(");\n}\n");
     Ok(())
+}
+
+/// What a jump table is called. No identifier has a dot in it.
+fn table_name(function: &Function, number: usize) -> String {
+    format!("BPF.JT.{}.{number}", function.label)
 }
 
 /// The instruction as the verifier prints it.
@@ -261,7 +288,7 @@ fn assembly(insn: &Instruction, operand: &str) -> Option<String> {
                 }
                 format!("r{dst_reg} = {value:#x} ll")
             }
-            Operand::MapValue(_, 0) | Operand::Map(_) | Operand::Address(_) => {
+            Operand::MapValue(_, 0) | Operand::Map(_) | Operand::Address(_) | Operand::JumpTable(_) => {
                 format!("r{dst_reg} = {operand} ll")
             }
             Operand::MapValue(_, at) => format!("r{dst_reg} = {operand} + {at} ll"),

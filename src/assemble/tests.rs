@@ -219,11 +219,13 @@ fn a_jump_table_that_is_none_is_not_written() {
         let program = with_jump_table(targets);
         assert!(matches!(program.check(), Err(AssembleError::Dangling { .. })), "{targets:?}");
         assert_eq!(object(std::slice::from_ref(&program)).err(), program.check().err());
+        assert_eq!(source(&program, "").err(), program.check().err());
     }
-    // Sources have no words for them.
-    let program = with_jump_table(&[6]);
+    let program = with_jump_table(&[6, 5]);
     assert!(object(std::slice::from_ref(&program)).is_ok());
-    assert!(matches!(source(&program, ""), Err(AssembleError::Unwritable { .. })));
+    let text = source(&program, "").unwrap();
+    let table = r#"BPF.JT.0.0: .quad 3f - \"socket\"; .quad 2f - \"socket\";"#;
+    assert!(text.contains(table), "{text}");
 }
 
 /// Programs of jumps, calls and 64-bit loads that mostly lead somewhere.
