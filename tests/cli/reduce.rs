@@ -6,6 +6,7 @@
 use super::*;
 
 const STACK_ARGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/frames/stack_args.bpf.o");
+const GOTOX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/cfg/gotox.bpf.o");
 
 #[test]
 fn what_cannot_be_reduced_exits_2_with_a_way_out() {
@@ -120,4 +121,10 @@ fn a_discrepancy_in_a_real_kernel_becomes_small() {
     reduce(&["--dialect", "7.1"]).exits(1);
     assert_eq!(fs::read(folder.path().join("small.bpf.o")).expect("the object"), first);
     reduce(&[]).exits(0).says("no discrepancy");
+    // Nor that an indirect jump may end a subprogram: the jump and its table are kept.
+    let args = ["reduce", GOTOX, "gotox_in_subprogram", "--kernel", kernel, "-o", "jump", "--dialect", "7.1"];
+    run(&args).exits(1).says("-> 2, ");
+    let source = fs::read_to_string(folder.path().join("jump.bpf.c")).expect("the source");
+    assert!(source.contains(".jumptables") && source.contains("/* (0d) gotox r"), "{source}");
+    run(&["diff", "jump.bpf.o", "--kernel", kernel]).exits(0).says("1 match");
 }
