@@ -561,8 +561,9 @@ fn nohup_is_heeded() {
     for (trap, ends) in [("", true), ("trap '' HUP; ", false)] {
         let place = Place::with_guest(&words, "exec /bin/sleep 300");
         let script = format!("{trap}exec {} {}", env!("CARGO_BIN_EXE_livediff"), DIFF.join(" "));
-        let mut command = place.command("/bin/sh");
-        let command = command.args(["-c", &script]).stdin(Stdio::null());
+        // The tests themselves may have been started with it.
+        let mut command = place.command("/usr/bin/env");
+        let command = command.args(["--default-signal=HUP", "/bin/sh", "-c", &script]).stdin(Stdio::null());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut running = Running { child, place: &place, begun: Instant::now() };
         running.wait_for("tmp-started");
